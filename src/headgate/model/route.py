@@ -1,0 +1,69 @@
+"""Providers and routes as the data path sees them, and the plan of one call."""
+
+import msgspec
+
+from headgate.model.dialect import Endpoint, Kind
+from headgate.model.price import Billing, Prices
+
+
+class Timeouts(msgspec.Struct, frozen=True, gc=False):
+    """All in ns."""
+
+    connect: int = 5_000_000_000
+    first_token: int = 60_000_000_000
+    idle: int = 60_000_000_000
+
+
+class Provider(msgspec.Struct, frozen=True, gc=False):
+    """One upstream endpoint with its credential.
+
+    `base_url` ends without a slash and includes the version segment. `api_key` is never shown:
+    this struct is not to be logged. `drain_on_disconnect`: read a stream to its end after the client left.
+    `cut_stops_billing`: the vendor is known to stop billing a stream that is closed.
+    """
+
+    name: str
+    kind: Kind
+    base_url: str
+    api_key: str | None
+    serves: frozenset[Endpoint]
+    headers: tuple[tuple[str, str], ...] = ()
+    billing: Billing = Billing.METERED
+    drain_on_disconnect: bool = False
+    cut_stops_billing: bool = False
+    timeouts: Timeouts = Timeouts()
+
+    def __repr__(self) -> str:
+        return f"Provider({self.name!r}, {self.kind.value!r}, {self.base_url!r})"
+
+
+class Route(msgspec.Struct, frozen=True, gc=False):
+    """provider × model × backend. `context` and `max_output` in tokens, None where nobody knows."""
+
+    provider: Provider
+    upstream_name: str
+    model: str
+    prices: Prices
+    backend: str = ""
+    context: int | None = None
+    max_output: int | None = None
+
+    @property
+    def name(self) -> str:
+        """`provider/upstream-name`, `@backend` after it where there is one."""
+        base = f"{self.provider.name}/{self.upstream_name}"
+        return f"{base}@{self.backend}" if self.backend else base
+
+
+class Rejected(msgspec.Struct, frozen=True, gc=False):
+    """A route that was not taken into the plan, and why (one of policy/select.py's reasons)."""
+
+    route: str
+    reason: str
+
+
+class Plan(msgspec.Struct, frozen=True, gc=False):
+    """The ordered routes for one call, with every rejected route and why."""
+
+    routes: tuple[Route, ...]
+    rejected: tuple[Rejected, ...] = ()
