@@ -1,0 +1,67 @@
+# Needs Python >= 3.11 and make; everything else is installed into .venv from the hashed lock files.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+LOCKER := build/lock
+ARGS ?=
+# Workers of pytest: as many as there are cores unless told.
+JOBS ?= auto
+
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.DEFAULT_GOAL := help
+.PHONY: help setup test check lint format types imports ceilings soak bench lock clean
+
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+$(READY): requirements/test.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Headgate needs Python >= 3.11; try make PYTHON=python3.12")'
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --require-hashes --only-binary :all: -r requirements/test.lock
+	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation -e .
+	@touch $@
+
+setup: $(READY) ## Make .venv with everything that tests and checks need
+
+test: $(READY) ## Run the tests (ARGS="-k name" chooses)
+	$(BIN)/python -m pytest -n $(JOBS) --dist worksteal $(ARGS)
+
+soak: $(READY) ## Run what takes longer than the tests may
+	$(BIN)/python -m pytest -n 0 -m soak $(ARGS)
+
+check: lint types imports ceilings ## Lint, format, types, import contracts, ceilings
+
+lint: $(READY) ## ruff: rules and format
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(READY) ## mypy, strict
+	$(BIN)/mypy
+
+imports: $(READY) ## import-linter contracts
+	$(BIN)/lint-imports
+
+ceilings: $(READY) ## Sizes of files and functions, broad excepts
+	$(BIN)/python tools/ceilings.py src tests bench tools
+
+format: $(READY) ## Format and fix what can be fixed
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: $(READY) ## Compare with nginx (ARGS=--quick for two minutes); writes bench/RESULTS.md
+	$(BIN)/python -m bench $(ARGS)
+
+# The lock files hold for every platform and for Python 3.11 and later; the runtime's versions bind the tests'.
+LOCK := $(LOCKER)/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+	--no-annotate --no-header --no-emit-index-url --no-emit-find-links
+
+lock: ## Write the lock files anew (ARGS=--upgrade for newer versions)
+	test -x $(LOCKER)/bin/uv || { $(PYTHON) -m venv $(LOCKER) && $(LOCKER)/bin/python -m pip install --quiet uv; }
+	$(LOCK) $(ARGS) pyproject.toml -o requirements/run.lock
+	$(LOCK) $(ARGS) pyproject.toml --group pyproject.toml:dev -c requirements/run.lock -o requirements/test.lock
+
+clean: ## Remove what was built and cached, .venv too
+	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
