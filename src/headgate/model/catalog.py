@@ -1,4 +1,4 @@
-"""What can be asked for: virtual models, models and providers with their routes, built once per configuration."""
+"""What can be asked for: virtual models, models, providers and their routes, built once per configuration."""
 
 import msgspec
 

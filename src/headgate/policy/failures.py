@@ -1,0 +1,207 @@
+"""The closed table of failures: what an HTTP status means, what a call then does, what its client is told."""
+
+import re
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_tz
+
+import msgspec
+
+from headgate.model.errors import ErrorKind, HeadgateError
+from headgate.model.failure import Failure, FailureKind
+
+SECOND_NS = 1_000_000_000
+DISABLE_NS = 300 * SECOND_NS
+"""How long an upstream's refusal of our credential or account takes a route out."""
+DEFAULT_COOLDOWN_NS = 5 * SECOND_NS
+"""Cooldown of a route whose upstream named no Retry-After."""
+MAX_RETRY_AFTER_NS = 3600 * SECOND_NS
+"""An upstream cannot talk a route away for longer than this."""
+MAX_MESSAGE = 2000
+
+
+class Reaction(msgspec.Struct, frozen=True, gc=False):
+    """What follows from a failure kind.
+
+    `next_route`: before content, the call falls over to its next route. `disables`: the route is out for
+    `DISABLE_NS`. `cools`: the route rests for Retry-After. `counts`: it is held against the route's health;
+    what a client causes never is.
+    """
+
+    next_route: bool
+    disables: bool = False
+    cools: bool = False
+    counts: bool = False
+
+
+_OURS = Reaction(next_route=False)
+_BROKEN = Reaction(next_route=True, counts=True)
+_REFUSED = Reaction(next_route=True, disables=True, counts=True)
+
+REACTIONS: dict[FailureKind, Reaction] = {
+    FailureKind.RATE_LIMITED: Reaction(next_route=True, cools=True),
+    FailureKind.OVERLOADED: Reaction(next_route=True, cools=True, counts=True),
+    FailureKind.UPSTREAM_ERROR: _BROKEN,
+    FailureKind.UPSTREAM_TIMEOUT: _BROKEN,
+    FailureKind.UPSTREAM_AUTH: _REFUSED,
+    FailureKind.UPSTREAM_BILLING: _REFUSED,
+    # The name may be the client's own invention, so it is not held against the route.
+    FailureKind.MODEL_UNAVAILABLE: Reaction(next_route=True),
+    FailureKind.REQUEST_REJECTED: _OURS,
+    FailureKind.CONNECT_FAILED: _BROKEN,
+    FailureKind.CONNECT_TIMEOUT: _BROKEN,
+    FailureKind.FIRST_TOKEN_TIMEOUT: _BROKEN,
+    FailureKind.IDLE_TIMEOUT: _BROKEN,
+    # The deadline spans all attempts: the last one need not be the slow one.
+    FailureKind.DEADLINE: _OURS,
+    FailureKind.CUT: _BROKEN,
+    FailureKind.ERROR_EVENT: _BROKEN,
+    FailureKind.BAD_RESPONSE: _BROKEN,
+    FailureKind.CLIENT_GONE: _OURS,
+    FailureKind.STORE_UNAVAILABLE: _OURS,
+    FailureKind.INTERNAL: _OURS,
+}
+
+_BY_STATUS: dict[int, FailureKind] = {
+    401: FailureKind.UPSTREAM_AUTH,
+    402: FailureKind.UPSTREAM_BILLING,
+    403: FailureKind.UPSTREAM_AUTH,
+    404: FailureKind.MODEL_UNAVAILABLE,
+    408: FailureKind.UPSTREAM_TIMEOUT,
+    429: FailureKind.RATE_LIMITED,
+    503: FailureKind.OVERLOADED,
+    529: FailureKind.OVERLOADED,
+}
+
+_TIMEOUTS = frozenset(
+    {
+        FailureKind.UPSTREAM_TIMEOUT,
+        FailureKind.CONNECT_TIMEOUT,
+        FailureKind.FIRST_TOKEN_TIMEOUT,
+        FailureKind.IDLE_TIMEOUT,
+        FailureKind.DEADLINE,
+    }
+)
+_BUSY = frozenset({FailureKind.RATE_LIMITED, FailureKind.OVERLOADED})
+
+_NUMBER = re.compile(r"([0-9]+)(?:\.([0-9]*))?")
+
+
+def kind_of_status(status: int) -> FailureKind | None:
+    """Return the failure that an upstream's HTTP status stands for; None for 2xx."""
+    if 200 <= status < 300:
+        return None
+    kind = _BY_STATUS.get(status)
+    if kind is not None:
+        return kind
+    if 400 <= status < 500:
+        return FailureKind.REQUEST_REJECTED
+    if 500 <= status < 600:
+        return FailureKind.UPSTREAM_ERROR
+    return FailureKind.BAD_RESPONSE
+
+
+def falls_over(kind: FailureKind) -> bool:
+    """Say whether a call may try its next route after this failure, as long as no content was forwarded."""
+    return REACTIONS[kind].next_route
+
+
+def cooldown_ns(failure: Failure) -> int:
+    """Return for how many ns a route rests after a failure that cools it."""
+    asked = failure.retry_after_ns
+    return DEFAULT_COOLDOWN_NS if asked is None else max(0, min(asked, MAX_RETRY_AFTER_NS))
+
+
+def parse_retry_after(value: str, now_unix_ns: int) -> int | None:
+    """Return the ns that a Retry-After header asks to wait, 0 to `MAX_RETRY_AFTER_NS`; None if unreadable.
+
+    Whole seconds or an HTTP-date (RFC 9110, 10.2.3), and decimals, which the vendors' SDKs accept as well.
+    """
+    text = value.strip()
+    if len(text) > 64:
+        return None
+    if _NUMBER.fullmatch(text):
+        return _scaled(text, SECOND_NS)
+    try:
+        parts = parsedate_tz(text)
+        if parts is None:
+            return None
+        # No zone (asctime's form) means UTC, as in every HTTP-date.
+        when = datetime(*parts[:6], tzinfo=UTC) - timedelta(seconds=parts[9] or 0)
+    except (ValueError, OverflowError, TypeError, IndexError):
+        return None
+    epoch = datetime(1970, 1, 1, tzinfo=UTC)
+    unix_ns = (when - epoch) // timedelta(microseconds=1) * 1000
+    return max(0, min(unix_ns - now_unix_ns, MAX_RETRY_AFTER_NS))
+
+
+def parse_retry_after_ms(value: str) -> int | None:
+    """Return the ns of a `retry-after-ms` header, bounded as above; None if unreadable.
+
+    OpenAI's and Anthropic's SDKs prefer it to Retry-After (`_parse_retry_after_header` in `_base_client.py`).
+    """
+    text = value.strip()
+    if len(text) > 64 or not _NUMBER.fullmatch(text):
+        return None
+    return _scaled(text, 1_000_000)
+
+
+def _scaled(text: str, unit_ns: int) -> int:
+    whole, _, fraction = text.partition(".")
+    nanos = int((fraction + "0" * 9)[:9])
+    return min(int(whole) * unit_ns + nanos * unit_ns // SECOND_NS, MAX_RETRY_AFTER_NS)
+
+
+def seconds_up(wait_ns: int) -> int:
+    """Return ns as the whole seconds of a Retry-After header: rounded up, at least 1."""
+    return max(1, -(-wait_ns // SECOND_NS))
+
+
+def answer_for(failures: list[tuple[str, Failure]]) -> HeadgateError:
+    """Return the client's error after every attempt of a call failed.
+
+    `failures` are (route name, failure) in the order of the attempts. Raises ValueError if there is none.
+    """
+    if not failures:
+        raise ValueError("no attempt failed")
+    kind = _answer_kind([failure for _, failure in failures])
+    retry_after = None
+    if kind in (ErrorKind.RATE_LIMIT_EXCEEDED, ErrorKind.SERVICE_UNAVAILABLE):
+        retry_after = seconds_up(min(cooldown_ns(failure) for _, failure in failures))
+    said = "; ".join(_said(route, failure) for route, failure in failures)
+    return HeadgateError(kind, f"{_OPENING[kind]} {said}"[:MAX_MESSAGE], retry_after=retry_after)
+
+
+_OPENING: dict[ErrorKind, str] = {
+    ErrorKind.RATE_LIMIT_EXCEEDED: "Every upstream is rate limited:",
+    ErrorKind.SERVICE_UNAVAILABLE: "No upstream can take the call now:",
+    ErrorKind.UPSTREAM_TIMEOUT: "The upstream did not answer in time:",
+    ErrorKind.UPSTREAM_ERROR: "No upstream could answer:",
+    ErrorKind.MODEL_NOT_FOUND: "No upstream knows the model:",
+    ErrorKind.INVALID_REQUEST: "The upstream refused the request:",
+    ErrorKind.REQUEST_TOO_LARGE: "The upstream refused the request as too large:",
+    ErrorKind.INTERNAL_ERROR: "The call failed inside the gateway:",
+}
+
+
+def _answer_kind(failures: list[Failure]) -> ErrorKind:
+    kinds = {failure.kind for failure in failures}
+    last = failures[-1]
+    if last.kind is FailureKind.REQUEST_REJECTED:
+        return ErrorKind.REQUEST_TOO_LARGE if last.status == 413 else ErrorKind.INVALID_REQUEST
+    if last.kind is FailureKind.INTERNAL:
+        return ErrorKind.INTERNAL_ERROR
+    if kinds == {FailureKind.RATE_LIMITED}:
+        return ErrorKind.RATE_LIMIT_EXCEEDED
+    if kinds <= _BUSY or last.kind is FailureKind.STORE_UNAVAILABLE:
+        return ErrorKind.SERVICE_UNAVAILABLE
+    if kinds == {FailureKind.MODEL_UNAVAILABLE}:
+        return ErrorKind.MODEL_NOT_FOUND
+    if last.kind in _TIMEOUTS:
+        return ErrorKind.UPSTREAM_TIMEOUT
+    return ErrorKind.UPSTREAM_ERROR
+
+
+def _said(route: str, failure: Failure) -> str:
+    status = f" ({failure.status})" if failure.status else ""
+    message = f' "{failure.message}"' if failure.message else ""
+    return f"{route}: {failure.kind.value}{status}{message}"

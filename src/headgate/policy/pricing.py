@@ -1,0 +1,113 @@
+"""Tokens × price: what an attempt cost, and the most that it may cost. Integers only, rounded once."""
+
+from headgate.model.money import MAX_NANO_USD, TOKENS_PER_PRICE
+from headgate.model.price import Billing, Cost, Prices, Rate
+from headgate.model.usage import Basis, Usage
+
+_UNKNOWN = Cost(None, Basis.UNKNOWN)
+_SUBSCRIPTION = Cost(0, Basis.SUBSCRIPTION)
+_REPORTED = Basis.REPORTED
+_COMPUTED = Basis.COMPUTED
+_BY_SUBSCRIPTION = Billing.SUBSCRIPTION
+_TWICE = 2 * TOKENS_PER_PRICE
+
+
+def cost_of(
+    usage: Usage,
+    prices: Prices,
+    billing: Billing,
+    reported_cost: int | None,
+    basis_if_priced: Basis = _COMPUTED,
+) -> Cost:
+    """Return the cost of one attempt in nano-USD, rounded half up once over the sum of tokens × rate.
+
+    A cost that the provider itself names (`reported_cost`, nano-USD) wins, if it lies within 0 … 2**63 - 1.
+    A class with tokens but without a price makes the cost unknown. Amounts are cut off at 2**63 - 1 nano-USD.
+    """
+    if billing is _BY_SUBSCRIPTION:
+        return _SUBSCRIPTION
+    fresh = prices.input
+    read = prices.cache_read
+    total = usage.total_input
+    sum_ = prices.request * TOKENS_PER_PRICE
+    unknown = False
+    for tokens, rate in (
+        (usage.input, fresh),
+        (usage.cache_read, read),
+        (usage.cache_write_5m, prices.cache_write_5m),
+        (usage.cache_write_1h, prices.cache_write_1h),
+        (usage.output, prices.output),
+        (usage.input_audio, prices.input_audio),
+        (usage.cache_read_audio, prices.cache_read_audio),
+        (usage.output_audio, prices.output_audio),
+    ):
+        if tokens > 0:
+            if rate is None:
+                unknown = True
+            else:
+                sum_ += tokens * (rate_at(rate, total) if rate.tiers else rate.base)
+    savings = 0
+    if usage.cache_read > 0 or usage.cache_read_audio > 0:
+        savings = _savings(usage, prices, total)
+    if reported_cost is not None and 0 <= reported_cost <= MAX_NANO_USD:
+        return Cost(reported_cost, _REPORTED, savings)
+    if unknown:
+        return _UNKNOWN
+    return Cost(min((2 * sum_ + TOKENS_PER_PRICE) // _TWICE, MAX_NANO_USD), basis_if_priced, savings)
+
+
+def rate_at(rate: Rate, total_input: int) -> int:
+    """Return the price (nano-USD per million tokens) of a class for a request of `total_input` tokens.
+
+    A tier holds strictly above its threshold, and then for all tokens of the class.
+    """
+    price = rate.base
+    for above, tier_price in rate.tiers:
+        if total_input <= above:
+            break
+        price = tier_price
+    return price
+
+
+def worst_case(
+    input_tokens: int, output_tokens: int, prices: Prices, billing: Billing, *, audio: bool = False
+) -> int | None:
+    """Return the most that an attempt of these tokens may cost, in nano-USD rounded up; None if unpriced.
+
+    All input is taken at its dearest class (fresh or a cache write; audio where the request may hold it),
+    at the dearest tier that up to `input_tokens` can reach; output likewise. A class without a price that may
+    be billed makes the whole unpriced.
+    """
+    if billing is _BY_SUBSCRIPTION:
+        return 0
+    inputs = [prices.input, prices.cache_read, prices.cache_write_5m, prices.cache_write_1h]
+    outputs = [prices.output]
+    if audio:
+        inputs += [prices.input_audio, prices.cache_read_audio]
+        outputs.append(prices.output_audio)
+    dearest_input = _dearest(inputs, input_tokens) if input_tokens > 0 else 0
+    dearest_output = _dearest(outputs, input_tokens) if output_tokens > 0 else 0
+    if dearest_input is None or dearest_output is None:
+        return None
+    sum_ = input_tokens * dearest_input + output_tokens * dearest_output
+    return min(prices.request - (-sum_ // TOKENS_PER_PRICE), MAX_NANO_USD)
+
+
+def _dearest(rates: list[Rate | None], total_input: int) -> int | None:
+    dearest = 0
+    for rate in rates:
+        if rate is None:
+            return None
+        dearest = max(dearest, rate.base, *(price for above, price in rate.tiers if total_input > above))
+    return dearest
+
+
+def _savings(usage: Usage, prices: Prices, total: int) -> int:
+    saved = 0
+    for tokens, fresh, read in (
+        (usage.cache_read, prices.input, prices.cache_read),
+        (usage.cache_read_audio, prices.input_audio, prices.cache_read_audio),
+    ):
+        if tokens > 0 and fresh is not None and read is not None:
+            saved += tokens * max(0, rate_at(fresh, total) - rate_at(read, total))
+    return min((2 * saved + TOKENS_PER_PRICE) // _TWICE, MAX_NANO_USD)

@@ -1,0 +1,184 @@
+"""Name → candidates → plan: which routes a call may use, in which order, and why the others may not."""
+
+from collections.abc import Iterable, Mapping
+from difflib import get_close_matches
+from fnmatch import fnmatchcase
+
+from headgate.model.catalog import Catalog
+from headgate.model.dialect import Endpoint
+from headgate.model.errors import ErrorKind, HeadgateError
+from headgate.model.identity import Principal
+from headgate.model.route import Plan, Rejected, Route
+from headgate.policy.failures import seconds_up
+from headgate.policy.health import RouteHealth, rate_limited, rejection, wait_ns
+
+NOT_ALLOWED = "not allowed for this key"
+NEEDS_TRANSLATION = "needs translation"
+
+MAX_NAME = 256
+"""Longer names are nobody's; the bound keeps them out of headers and rows."""
+_MAX_COMPARED = 64
+
+
+class Candidates:
+    """What an asked name stands for. `own_name` is the virtual model's name, which patterns may match."""
+
+    __slots__ = ("ad_hoc", "name", "own_name", "routes")
+
+    def __init__(
+        self, name: str, routes: tuple[Route, ...], *, own_name: str | None = None, ad_hoc: bool = False
+    ) -> None:
+        self.name = name
+        self.routes = routes
+        self.own_name = own_name
+        self.ad_hoc = ad_hoc
+
+
+def plan(
+    catalog: Catalog,
+    endpoint: Endpoint,
+    asked: str,
+    principal: Principal,
+    health: Mapping[str, RouteHealth],
+    now_ns: int,
+) -> tuple[Plan, str]:
+    """Return the ordered routes for one call with every rejected one, and the name of the model asked for.
+
+    The name is that of the virtual model or of the model, not the spelling that the client used. `health` is
+    keyed by route name; a route that is not in it is healthy. Raises HeadgateError: MODEL_NOT_FOUND,
+    MODEL_NOT_ALLOWED, DIALECT_UNAVAILABLE, RATE_LIMIT_EXCEEDED or SERVICE_UNAVAILABLE.
+    """
+    found = resolve(catalog, asked)
+    if found is None:
+        raise _not_found(catalog, asked, principal)
+    allowed = principal.allowed_models
+    taken: list[Route] = []
+    rejected: list[Rejected] = []
+    for route in found.routes:
+        if allowed is not None and not _allows(allowed, route, found):
+            rejected.append(Rejected(route.name, NOT_ALLOWED))
+        elif endpoint not in route.provider.serves:
+            rejected.append(Rejected(route.name, NEEDS_TRANSLATION))
+        else:
+            state = health.get(route.name) if health else None
+            reason = rejection(state, now_ns) if state is not None else None
+            if reason is None:
+                taken.append(route)
+            else:
+                rejected.append(Rejected(route.name, reason))
+    if not taken:
+        raise _refusal(found, endpoint, rejected, health, now_ns)
+    return Plan(tuple(taken), tuple(rejected)), found.name
+
+
+def resolve(catalog: Catalog, asked: str) -> Candidates | None:
+    """Return what a name stands for: a virtual model, a model or `provider/upstream-name`, in this order."""
+    virtual = catalog.virtual.get(asked)
+    if virtual is not None:
+        return Candidates(asked, virtual.routes, own_name=asked)
+    model = catalog.models.get(asked)
+    if model is None:
+        alias = catalog.aliases.get(asked)
+        model = catalog.models.get(alias) if alias is not None else None
+    if model is not None:
+        return Candidates(model.name, model.routes)
+    return _one_route(catalog, asked)
+
+
+def may_use(principal: Principal, catalog: Catalog, asked: str) -> bool:
+    """Say whether any route behind a name is allowed for this key; for lists of models."""
+    found = resolve(catalog, asked)
+    if found is None:
+        return False
+    allowed = principal.allowed_models
+    return allowed is None or any(_allows(allowed, route, found) for route in found.routes)
+
+
+def _one_route(catalog: Catalog, asked: str) -> Candidates | None:
+    provider_name, slash, upstream_name = asked.partition("/")
+    entry = catalog.providers.get(provider_name)
+    if entry is None or not slash:
+        return None
+    known = entry.routes.get(upstream_name)
+    if known:
+        return Candidates(known[0].model, known)
+    # The name goes into headers and rows, so an invented one must be short and printable.
+    if not entry.open or not upstream_name or len(asked) > MAX_NAME or not _is_plain(upstream_name):
+        return None
+    route = Route(entry.provider, upstream_name, upstream_name, entry.prices)
+    return Candidates(upstream_name, (route,), ad_hoc=True)
+
+
+def _is_plain(name: str) -> bool:
+    return name.isascii() and name.isprintable() and " " not in name
+
+
+def _allows(patterns: tuple[str, ...], route: Route, found: Candidates) -> bool:
+    names = [f"{route.provider.name}/{route.upstream_name}"]
+    if found.own_name is not None:
+        names.append(found.own_name)
+    # An ad-hoc route's model is the client's own word: it must not unlock anything.
+    if not found.ad_hoc:
+        names.append(route.model)
+    return any(fnmatchcase(name, pattern) for pattern in patterns for name in names)
+
+
+def _refusal(
+    found: Candidates,
+    endpoint: Endpoint,
+    rejected: list[Rejected],
+    health: Mapping[str, RouteHealth],
+    now_ns: int,
+) -> HeadgateError:
+    reasons = {item.reason for item in rejected}
+    if reasons <= {NOT_ALLOWED} and rejected:
+        message = f"This key may not use the model {_shown(found.name)}."
+        return HeadgateError(ErrorKind.MODEL_NOT_ALLOWED, message, param="model")
+    if reasons <= {NOT_ALLOWED, NEEDS_TRANSLATION}:
+        return _unspoken(found, endpoint, rejected)
+    resting = {
+        item.route: health[item.route]
+        for item in rejected
+        if item.reason not in (NOT_ALLOWED, NEEDS_TRANSLATION)
+    }
+    limited = all(rate_limited(state, now_ns) for state in resting.values())
+    kind = ErrorKind.RATE_LIMIT_EXCEEDED if limited else ErrorKind.SERVICE_UNAVAILABLE
+    why = "; ".join(f"{item.route}: {item.reason}" for item in rejected if item.route in resting)
+    wait = min(wait_ns(state, now_ns) for state in resting.values())
+    message = f"No route of {_shown(found.name)} can be used now: {why}"
+    return HeadgateError(kind, message, retry_after=seconds_up(wait))
+
+
+def _unspoken(found: Candidates, endpoint: Endpoint, rejected: list[Rejected]) -> HeadgateError:
+    hidden = {item.route for item in rejected if item.reason == NOT_ALLOWED}
+    spoken = "; ".join(
+        f"{route.name} speaks {', '.join(sorted(route.provider.serves)) or 'nothing'}"
+        for route in found.routes
+        if route.name not in hidden
+    )
+    message = f"No route of {_shown(found.name)} speaks /v1/{endpoint.value}: {spoken or 'it has no routes'}"
+    return HeadgateError(ErrorKind.DIALECT_UNAVAILABLE, message, param="model")
+
+
+def _not_found(catalog: Catalog, asked: str, principal: Principal) -> HeadgateError:
+    near = [
+        name
+        for name in get_close_matches(asked[:_MAX_COMPARED], _names(catalog, asked), n=3, cutoff=0.5)
+        if may_use(principal, catalog, name)
+    ]
+    hint = f" The nearest is {_shown(near[0])}." if near else ""
+    message = f"The model {_shown(asked)} does not exist here.{hint}"
+    return HeadgateError(ErrorKind.MODEL_NOT_FOUND, message, param="model")
+
+
+def _names(catalog: Catalog, asked: str) -> Iterable[str]:
+    provider_name, slash, _ = asked.partition("/")
+    entry = catalog.providers.get(provider_name)
+    if slash and entry is not None:
+        return [f"{provider_name}/{upstream_name}" for upstream_name in entry.routes]
+    return [*catalog.virtual, *catalog.models, *catalog.aliases]
+
+
+def _shown(name: str) -> str:
+    text = name if len(name) <= MAX_NAME else name[:MAX_NAME] + "…"
+    return f"'{text}'"

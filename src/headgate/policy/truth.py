@@ -1,0 +1,123 @@
+"""What an attempt costs once it is over: the truth that replaces its hold."""
+
+from enum import Enum, auto
+
+import msgspec
+
+from headgate.model.failure import Failure, FailureKind
+from headgate.model.price import Billing, Cost
+from headgate.model.route import Route
+from headgate.model.usage import Basis, Reported, Usage
+from headgate.policy.estimate import TOKENS_PER_BYTE, Hold, partial_usage
+from headgate.policy.pricing import cost_of
+
+
+class Charge(Enum):
+    """How an attempt that ended without final usage is charged."""
+
+    NOTHING = auto()
+    """It was never sent."""
+    NOTHING_BEFORE_CONTENT = auto()
+    """The upstream refused it; declared unbilled. After content it counts as a cut stream."""
+    STREAMED = auto()
+    """A stream that ended early: input + what was streamed where the vendor stops billing, else the hold."""
+    HOLD = auto()
+
+
+CHARGES: dict[FailureKind, Charge] = {
+    FailureKind.RATE_LIMITED: Charge.NOTHING_BEFORE_CONTENT,
+    FailureKind.OVERLOADED: Charge.NOTHING_BEFORE_CONTENT,
+    FailureKind.UPSTREAM_ERROR: Charge.NOTHING_BEFORE_CONTENT,
+    FailureKind.UPSTREAM_TIMEOUT: Charge.NOTHING_BEFORE_CONTENT,
+    FailureKind.UPSTREAM_AUTH: Charge.NOTHING_BEFORE_CONTENT,
+    FailureKind.UPSTREAM_BILLING: Charge.NOTHING_BEFORE_CONTENT,
+    FailureKind.MODEL_UNAVAILABLE: Charge.NOTHING_BEFORE_CONTENT,
+    FailureKind.REQUEST_REJECTED: Charge.NOTHING_BEFORE_CONTENT,
+    FailureKind.CONNECT_FAILED: Charge.NOTHING,
+    FailureKind.CONNECT_TIMEOUT: Charge.NOTHING,
+    # Timeouts are never free: the upstream may still be working.
+    FailureKind.FIRST_TOKEN_TIMEOUT: Charge.HOLD,
+    FailureKind.IDLE_TIMEOUT: Charge.HOLD,
+    FailureKind.DEADLINE: Charge.HOLD,
+    FailureKind.CUT: Charge.STREAMED,
+    FailureKind.ERROR_EVENT: Charge.STREAMED,
+    # A 200 that cannot be read was answered, so it may have been billed.
+    FailureKind.BAD_RESPONSE: Charge.HOLD,
+    FailureKind.CLIENT_GONE: Charge.STREAMED,
+    FailureKind.STORE_UNAVAILABLE: Charge.STREAMED,
+    FailureKind.INTERNAL: Charge.HOLD,
+}
+
+
+class Ending(msgspec.Struct, frozen=True, gc=False):
+    """How an attempt ended.
+
+    `sent`: the request left for the upstream. `usage`: the final one that it reported. `seen`: usage that
+    came before the end and is not final. `content`: content had come. `streamed_bytes` of it were received.
+    `reasoning`: tokens may have been made that are billed unseen.
+    """
+
+    sent: bool
+    stream: bool
+    failure: Failure | None = None
+    usage: Reported | None = None
+    seen: Usage | None = None
+    content: bool = False
+    streamed_bytes: int = 0
+    reasoning: bool = False
+
+
+class Settled(msgspec.Struct, frozen=True, gc=False):
+    """What an attempt used and cost in the end."""
+
+    usage: Usage
+    cost: Cost
+
+
+def settle(held: Hold, route: Route, ending: Ending, *, tokens_per_byte: float = TOKENS_PER_BYTE) -> Settled:
+    """Return the truth of one attempt.
+
+    Reported usage is the truth whatever else happened. Without it the attempt is charged by `CHARGES`,
+    and at its hold where no failure explains why usage is missing.
+    """
+    billing = route.provider.billing
+    if ending.usage is not None:
+        reported = ending.usage
+        return Settled(reported.usage, cost_of(reported.usage, route.prices, billing, reported.cost_nano))
+    charge = charge_of(ending, cut_stops_billing=route.provider.cut_stops_billing)
+    if charge is Charge.NOTHING:
+        basis = Basis.SUBSCRIPTION if billing is Billing.SUBSCRIPTION else Basis.COMPUTED
+        return Settled(Usage(), Cost(0, basis))
+    if charge is Charge.STREAMED:
+        usage = partial_usage(held, ending.streamed_bytes, ending.seen, tokens_per_byte=tokens_per_byte)
+        return Settled(usage, cost_of(usage, route.prices, billing, None, Basis.ESTIMATED))
+    return _at_hold(held, route, ending.seen)
+
+
+def charge_of(ending: Ending, *, cut_stops_billing: bool) -> Charge:
+    """Return NOTHING, STREAMED or HOLD for an attempt that ended without final usage."""
+    if not ending.sent:
+        return Charge.NOTHING
+    if ending.failure is None:
+        return Charge.HOLD
+    charge = CHARGES[ending.failure.kind]
+    if charge is Charge.NOTHING_BEFORE_CONTENT:
+        charge = Charge.STREAMED if ending.content else Charge.NOTHING
+    if charge is Charge.STREAMED and not (ending.stream and cut_stops_billing and not ending.reasoning):
+        return Charge.HOLD
+    return charge
+
+
+def _at_hold(held: Hold, route: Route, seen: Usage | None) -> Settled:
+    billing = route.provider.billing
+    usage = Usage(input=held.input, output=held.output)
+    if billing is Billing.SUBSCRIPTION:
+        return Settled(usage, Cost(0, Basis.SUBSCRIPTION))
+    if held.nano is None:
+        return Settled(usage, Cost(None, Basis.UNKNOWN))
+    if seen is not None:
+        cost = cost_of(seen, route.prices, billing, None, Basis.ESTIMATED)
+        # Usage that was seen on the way is a lower bound of the truth, also above the hold.
+        if cost.nano is not None and cost.nano > held.nano:
+            return Settled(seen, cost)
+    return Settled(usage, Cost(held.nano, Basis.ESTIMATED))
