@@ -1,0 +1,136 @@
+"""From the text of headgate.yaml to a checked `Document`, with every fault found named at once."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from types import UnionType
+from typing import Any, Union, get_args, get_origin
+
+import msgspec
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
+
+from headgate.config.checks import check_references
+from headgate.config.problems import ConfigError, Problem, Where, unknown
+from headgate.config.schema import Config
+from headgate.config.tree import MAX_FILE, Tree, read_tree
+
+FILE_NAME = "headgate.yaml"
+
+
+class Document(msgspec.Struct, frozen=True):
+    """A configuration that was checked, and where it came from.
+
+    `path` is None where there is no file; `folder` is what relative paths in it are relative to.
+    """
+
+    config: Config
+    path: Path | None
+    folder: Path
+
+
+def locate(path: Path | None, folder: Path) -> Path | None:
+    """Return the file to read: the one named, else headgate.yaml in `folder` if there is one."""
+    if path is not None:
+        return path
+    usual = folder / FILE_NAME
+    return usual if usual.is_file() else None
+
+
+def load(path: Path, env: Mapping[str, str]) -> Document:
+    """Read and check a file. Raises ConfigError with all its problems; no secret is in any of them."""
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        reason = error.strerror or type(error).__name__
+        raise ConfigError([Problem(str(path), None, "", f"cannot be read: {reason}")]) from None
+    if len(data) > MAX_FILE:
+        raise ConfigError([Problem(str(path), None, "", f"is larger than {MAX_FILE >> 20} MiB")])
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        raise ConfigError([Problem(str(path), line, "", "is not UTF-8 text")]) from None
+    config = parse(text, str(path), env)
+    return Document(config, path.absolute(), path.absolute().parent)
+
+
+def parse(text: str, file: str, env: Mapping[str, str]) -> Config:
+    """Check the text of a configuration; `file` is how its problems name it. Raises ConfigError."""
+    tree = read_tree(text, file, env)
+    data = tree.data if tree.data is not None else {}
+    if not isinstance(data, dict):
+        raise ConfigError(
+            [Problem(file, tree.line(()), "", "must be a mapping of sections such as 'providers:'")]
+        )
+    data = {key: value for key, value in data.items() if value is not None or key not in Config.model_fields}
+    config: Config | None = None
+    try:
+        config = Config.model_validate(data)
+    except ValidationError as error:
+        for detail in error.errors(include_url=False, include_input=False):
+            _report(tree, detail)
+    check_references(tree, data)
+    if tree.problems or config is None:
+        raise ConfigError(tree.problems)
+    return config
+
+
+def _report(tree: Tree, detail: ErrorDetails) -> None:
+    """Turn one of pydantic's errors into a problem of ours; its own text is not kept where ours says more."""
+    where: Where = tuple(part for part in detail["loc"] if part != "[key]")
+    if where in tree.poisoned:
+        return
+    kind, message = detail["type"], detail["msg"]
+    if kind == "extra_forbidden":
+        message = unknown("key", str(where[-1]), _keys_at(where[:-1]))
+    elif kind == "missing":
+        message = f"'{where[-1]}' is missing"
+        where = where[:-1]
+    elif detail["loc"] and detail["loc"][-1] == "[key]":
+        message = _bad_name(where)
+    elif kind in {"model_type", "dict_type"}:
+        message = "must be a mapping"
+    elif kind == "too_short" and where[-1:] == ("routes",):
+        message = "must hold at least one route"
+    elif kind in {"too_short", "too_long"}:
+        message = (
+            message.partition(" after validation")[0]
+            .replace("List should", "must")
+            .replace("Dictionary should", "must")
+        )
+    elif kind == "int_parsing":
+        message = "must be a whole number"
+    message = message.removeprefix("Value error, ").replace("Input should be", "must be")
+    tree.report(where, message.replace("String should", "must"))
+
+
+def _bad_name(where: Where) -> str:
+    if where[:1] == ("providers",):
+        return "a provider's name is made of lower-case letters, digits, '.', '_' and '-', without a slash"
+    if where[:1] == ("models",):
+        return "a virtual model's name has no slash and no white space"
+    return "a name is empty or too long"
+
+
+def _keys_at(where: Where) -> list[str]:
+    """Return the keys that the schema knows at a place."""
+    shape: Any = Config
+    for part in where:
+        shape = _inner(shape)
+        if isinstance(shape, type) and issubclass(shape, BaseModel):
+            field = shape.model_fields.get(str(part))
+            shape = field.annotation if field is not None else None
+        else:
+            shape = get_args(shape)[-1] if get_args(shape) else None
+    shape = _inner(shape)
+    return list(shape.model_fields) if isinstance(shape, type) and issubclass(shape, BaseModel) else []
+
+
+def _inner(shape: Any) -> Any:
+    """Return what stands inside `Annotated[...]` and `... | None`."""
+    while hasattr(shape, "__metadata__") or get_origin(shape) in {Union, UnionType}:
+        if hasattr(shape, "__metadata__"):
+            shape = get_args(shape)[0]
+        else:
+            shape = next(part for part in get_args(shape) if part is not type(None))
+    return shape

@@ -1,0 +1,181 @@
+"""headgate.yaml as pydantic sees it. Every key is described in docs/configuration.md (a test holds that)."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, StringConstraints
+
+from headgate.config.fields import (
+    NAME_PATTERN,
+    AdminToken,
+    Credential,
+    Duration,
+    DurationOrZero,
+    Headers,
+    ModelsInput,
+    Multiplier,
+    Price,
+    Size,
+    duration,
+    size,
+)
+from headgate.model.dialect import Endpoint, Kind
+from headgate.model.price import Billing
+
+DEFAULT_PORT = 4141
+DEFAULT_ADMIN_PORT = 4142
+
+Port = Annotated[int, Field(ge=0, le=65_535)]
+Tokens = Annotated[int, Field(ge=1, le=1_000_000_000)]
+UpstreamName = Annotated[str, StringConstraints(min_length=1, max_length=300)]
+ProviderName = Annotated[str, StringConstraints(pattern=NAME_PATTERN)]
+VirtualName = Annotated[str, StringConstraints(pattern=r"^[^/\s\x00-\x1f\x7f]{1,200}$")]
+Host = Annotated[str, StringConstraints(min_length=1, max_length=255, pattern=r"^[0-9A-Za-z._:\[\]-]+$")]
+
+
+class Section(BaseModel):
+    """Unknown keys are errors, values never change after they were read, and input is never shown."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+
+
+class ServerConfig(Section):
+    """Where Headgate listens, and what it accepts from clients."""
+
+    host: Host = Field(default="127.0.0.1", description="Address of the data plane.")
+    port: Port = Field(DEFAULT_PORT, description="Port of the data plane; 0 takes any free one.")
+    admin_host: Host = Field(default="127.0.0.1", description="Address of the admin plane.")
+    admin_port: Port = Field(DEFAULT_ADMIN_PORT, description="Port of the admin plane; 0 takes any free one.")
+    admin_token: AdminToken | None = Field(
+        default=None,
+        description="Opens the admin plane; HEADGATE_ADMIN_TOKEN where it is absent. None: closed.",
+    )
+    workers: Annotated[int, Field(ge=1, le=256)] = Field(default=1, description="Worker processes.")
+    auth: Literal["required", "off"] = Field(
+        default="required", description="'off' asks nobody for a key; on a loopback host only."
+    )
+    max_body: Size = size("32MiB")
+    body_timeout: Duration = duration("30s")
+    drain_timeout: DurationOrZero = duration("30s")
+    deadline: Duration = duration("10m")
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        default="info", description="The least that is logged."
+    )
+
+
+class LedgerConfig(Section):
+    """Where calls and money are recorded."""
+
+    url: SecretStr = Field(
+        default=SecretStr("sqlite:///headgate.db"),
+        description="sqlite:///file (relative to this file's folder) or postgresql://user:password@host/name.",
+        json_schema_extra={"default": "sqlite:///headgate.db", "format": "uri", "writeOnly": False},
+    )
+    durability: Literal["batch", "call", "fsync"] = Field(
+        default="call", description="What an end seen by a client survives: nothing, SIGKILL, power loss."
+    )
+    state_dir: str | None = Field(
+        default=None, min_length=1, description="Folder of lock files; beside a SQLite ledger."
+    )
+
+
+class TimeoutsConfig(Section):
+    """How long an upstream may take."""
+
+    connect: Duration = duration("5s")
+    first_token: Duration = duration("60s")
+    idle: Duration = duration("60s")
+
+
+class ModelConfig(Section):
+    """What is known of one model on one provider; all of it overrides the bundled data."""
+
+    model: UpstreamName | None = Field(default=None, description="Its provider-neutral name.")
+    price: Price | None = Field(default=None, description="'free' or USD per million tokens by class.")
+    context: Tokens | None = Field(default=None, description="Context window in tokens.")
+    max_output: Tokens | None = Field(default=None, description="Most output tokens of one answer.")
+
+
+class ProviderConfig(Section):
+    """One upstream endpoint with its credential."""
+
+    kind: Kind = Field(description="The dialect it speaks.")
+    base_url: str | None = Field(
+        default=None, description="With or without /v1; known vendors have a default."
+    )
+    api_key: Credential | None = Field(default=None, description="Its credential; never shown.")
+    serves: Annotated[list[Endpoint], Field(min_length=1)] | None = Field(
+        default=None, description="Endpoints it serves; all of its kind's where absent."
+    )
+    models: Annotated[dict[UpstreamName, ModelConfig], ModelsInput] | None = Field(
+        default=None,
+        description="Its models: a list of names, or a mapping of names to what is known of them.",
+    )
+    open: bool = Field(default=True, description="Whether names that are not known may be asked for as well.")
+    price: Price | None = Field(
+        default=None, description="The price of all its models that have none of their own."
+    )
+    billing: Billing = Field(default=Billing.METERED, description="'subscription': its calls cost 0.")
+    rank_multiplier: Multiplier | None = Field(
+        default=None, description="Weighs its prices in ranking, never in billing."
+    )
+    on_disconnect: Literal["cancel", "drain"] = Field(
+        default="cancel", description="What becomes of a stream whose client has left."
+    )
+    cut_stops_billing: bool | None = Field(
+        default=None,
+        description="Whether it stops billing a stream that is closed; known for some vendors, else false.",
+    )
+    headers: Headers = Field(
+        default={}, description="Headers sent with every request; values are never shown."
+    )
+    timeouts: TimeoutsConfig = TimeoutsConfig()
+
+
+class VirtualModelConfig(Section):
+    """A name that stands for a chain of routes."""
+
+    routes: Annotated[list[str], Field(min_length=1, max_length=100)] = Field(
+        description="Routes in the order they are tried, each 'provider/upstream-name'."
+    )
+
+
+class Config(Section):
+    """The whole file."""
+
+    server: ServerConfig = ServerConfig()
+    ledger: LedgerConfig = LedgerConfig()
+    providers: dict[ProviderName, ProviderConfig] = Field(default={}, description="Upstreams by their names.")
+    models: dict[VirtualName, VirtualModelConfig] = Field(
+        default={}, description="Virtual models by their names."
+    )
+
+
+_OR_VARIABLE = {"type": "string", "pattern": r"\$\{"}
+
+
+def json_schema() -> dict[str, Any]:
+    """Return the JSON Schema (draft 2020-12) of headgate.yaml, for editors.
+
+    A number or a choice may also be written as a variable, such as `${PORT}`.
+    """
+    schema = Config.model_json_schema(mode="validation")
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        **{key: _with_variables(value) for key, value in schema.items()},
+        "title": "headgate.yaml",
+    }
+
+
+def _with_variables(node: Any) -> Any:
+    if isinstance(node, list):
+        return [_with_variables(item) for item in node]
+    if not isinstance(node, dict):
+        return node
+    node = {key: _with_variables(value) for key, value in node.items()}
+    if isinstance(node.get("properties"), dict):
+        return node
+    limited = node.get("type") in {"integer", "number", "boolean"} or "enum" in node or "const" in node
+    if not limited and not (node.get("type") == "string" and "pattern" in node and node != _OR_VARIABLE):
+        return node
+    told = {key: node.pop(key) for key in ("title", "description", "default") if key in node}
+    return {**told, "anyOf": [node, _OR_VARIABLE]}

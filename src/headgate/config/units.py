@@ -1,0 +1,68 @@
+"""Durations and sizes as people write them: `24h`, `500ms`, `1h30m`, `32MiB`."""
+
+import re
+
+NS_PER = {
+    "ns": 1,
+    "us": 1_000,
+    "ms": 1_000_000,
+    "s": 1_000_000_000,
+    "m": 60_000_000_000,
+    "h": 3_600_000_000_000,
+    "d": 86_400_000_000_000,
+    "w": 604_800_000_000_000,
+}
+BYTES_PER = {
+    "B": 1,
+    "kB": 1_000,
+    "MB": 1_000_000,
+    "GB": 1_000_000_000,
+    "KiB": 1 << 10,
+    "MiB": 1 << 20,
+    "GiB": 1 << 30,
+}
+MAX_DURATION = 3_660 * NS_PER["d"]
+DURATION_PATTERN = r"^(\d{1,9}(\.\d{1,9})?(ns|us|ms|s|m|h|d|w))+$"
+SIZE_PATTERN = r"^\d{1,12}(\.\d{1,6})? ?(B|kB|MB|GB|KiB|MiB|GiB)?$"
+
+_DURATION = re.compile(DURATION_PATTERN, re.ASCII)
+_PART = re.compile(r"(\d+)(?:\.(\d+))?(ns|us|ms|s|m|h|d|w)", re.ASCII)
+_SIZE = re.compile(r"^(\d{1,12})(?:\.(\d{1,6}))? ?(B|kB|MB|GB|KiB|MiB|GiB)?$", re.ASCII)
+
+
+def _scaled(whole: str, fraction: str | None, unit: int) -> int:
+    digits = fraction or ""
+    return int(whole + digits) * unit // 10 ** len(digits)
+
+
+def parse_duration(text: object) -> int:
+    """Return a duration in ns. Raises ValueError where `text` is none, has no unit or passes ten years."""
+    if text == 0 and not isinstance(text, bool):
+        return 0
+    if not isinstance(text, str) or not _DURATION.match(text.strip()):
+        raise ValueError("must be a duration with its unit, such as 500ms, 30s, 10m or 24h")
+    total = sum(_scaled(whole, part, NS_PER[unit]) for whole, part, unit in _PART.findall(text))
+    if total > MAX_DURATION:
+        raise ValueError("is too long: ten years are the most")
+    return total
+
+
+def parse_size(text: object) -> int:
+    """Return a size in bytes. Raises ValueError where `text` is none."""
+    if isinstance(text, int) and not isinstance(text, bool) and text >= 0:
+        return text
+    found = _SIZE.match(text.strip()) if isinstance(text, str) else None
+    if found is None:
+        raise ValueError("must be a size, such as 65536, 512KiB or 32MiB")
+    whole, fraction, unit = found.groups()
+    return _scaled(whole, fraction, BYTES_PER[unit or "B"])
+
+
+def format_duration(ns: int) -> str:
+    """Return ns in the largest unit that gives a whole number ("90s" is "90s", "3600s" is "1h")."""
+    if ns == 0:
+        return "0s"
+    for unit in ("w", "d", "h", "m", "s", "ms", "us"):
+        if ns % NS_PER[unit] == 0:
+            return f"{ns // NS_PER[unit]}{unit}"
+    return f"{ns}ns"
