@@ -111,7 +111,7 @@ def ledger_url(url: str, folder: Path) -> str:
 
 
 def _state_dir(given: str | None, url: str, folder: Path, env: Mapping[str, str]) -> Path:
-    """Lock files lie beside a SQLite ledger, where all who open it find them; else in the user's state folder."""
+    """Lock files lie beside a SQLite ledger, where all who open it find them; else in the state folder."""
     if given is not None:
         return (folder / Path(given).expanduser()).absolute()
     if url.startswith(_SQLITE):

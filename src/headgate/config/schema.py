@@ -42,9 +42,11 @@ class ServerConfig(Section):
     """Where Headgate listens, and what it accepts from clients."""
 
     host: Host = Field(default="127.0.0.1", description="Address of the data plane.")
-    port: Port = Field(DEFAULT_PORT, description="Port of the data plane; 0 takes any free one.")
+    port: Port = Field(default=DEFAULT_PORT, description="Port of the data plane; 0 takes any free one.")
     admin_host: Host = Field(default="127.0.0.1", description="Address of the admin plane.")
-    admin_port: Port = Field(DEFAULT_ADMIN_PORT, description="Port of the admin plane; 0 takes any free one.")
+    admin_port: Port = Field(
+        default=DEFAULT_ADMIN_PORT, description="Port of the admin plane; 0 takes any free one."
+    )
     admin_token: AdminToken | None = Field(
         default=None,
         description="Opens the admin plane; HEADGATE_ADMIN_TOKEN where it is absent. None: closed.",

@@ -86,7 +86,7 @@ class _Reader:
             return self._mapping(node, where)
         if isinstance(node, SequenceNode):
             return [self.value(item, (*where, index)) for index, item in enumerate(node.value)]
-        return self._scalar(node, where)
+        return self._scalar(str(node.value), where, plain=getattr(node, "style", None) is None)
 
     def _mapping(self, node: MappingNode, where: Where) -> dict[str, Any]:
         own: dict[str, Any] = {}
@@ -119,12 +119,10 @@ class _Reader:
             own = other | own
         return own
 
-    def _scalar(self, node: ScalarNode, where: Where) -> Any:
-        text = str(node.value)
-        if node.style is None:
-            plain = _plain(text)
-            if not isinstance(plain, str):
-                return plain
+    def _scalar(self, text: str, where: Where, *, plain: bool) -> Any:
+        meant = _plain(text) if plain else text
+        if not isinstance(meant, str):
+            return meant
         try:
             return expand(text, self.env)
         except ValueError as error:

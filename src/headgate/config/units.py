@@ -32,7 +32,8 @@ _SIZE = re.compile(r"^(\d{1,12})(?:\.(\d{1,6}))? ?(B|kB|MB|GB|KiB|MiB|GiB)?$", r
 
 def _scaled(whole: str, fraction: str | None, unit: int) -> int:
     digits = fraction or ""
-    return int(whole + digits) * unit // 10 ** len(digits)
+    scale: int = 10 ** len(digits)
+    return int(whole + digits) * unit // scale
 
 
 def parse_duration(text: object) -> int:
