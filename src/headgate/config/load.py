@@ -50,8 +50,13 @@ def load(path: Path, env: Mapping[str, str]) -> Document:
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
         raise ConfigError([Problem(str(path), line, "", "is not UTF-8 text")]) from None
-    config = parse(text, str(path), env)
-    return Document(config, path.absolute(), path.absolute().parent)
+    return document(text, path, env)
+
+
+def document(text: str, path: Path, env: Mapping[str, str]) -> Document:
+    """Check `text` as the content of the file at `path`. Raises ConfigError."""
+    whole = path.absolute()
+    return Document(parse(text, str(path), env), whole, whole.parent)
 
 
 def parse(text: str, file: str, env: Mapping[str, str]) -> Config:
