@@ -65,7 +65,7 @@ def lookup(provider: str, base_url: str, upstream_name: str, at: datetime) -> Mo
     vendor = _vendor(provider, base_url)
     if vendor is None:
         return None
-    model = vendor.find_model(upstream_name, all_providers=_vendors())
+    model = _find(vendor.id, upstream_name)
     if model is None:
         return None
     claude = "claude" in model.id.lower()
@@ -77,7 +77,11 @@ def lookup(provider: str, base_url: str, upstream_name: str, at: datetime) -> Mo
 def models_of(provider: str, base_url: str) -> list[str]:
     """Return the upstream names of the vendor's models in the bundled data, [] for an unknown vendor."""
     vendor = _vendor(provider, base_url)
-    return [] if vendor is None else [model.id for model in vendor.models]
+    if vendor is None:
+        return []
+    names = [_upstream_name(vendor, model) for model in vendor.models]
+    # OpenRouter's own names are all `maker/model`; what the data has without a maker cannot be asked for.
+    return [name for name in names if name is not None and ("/" in name or vendor.id != "openrouter")]
 
 
 def spellings_of(provider: str, base_url: str) -> dict[str, str]:
@@ -85,13 +89,16 @@ def spellings_of(provider: str, base_url: str) -> dict[str, str]:
     vendor = _vendor(provider, base_url)
     if vendor is None:
         return {}
+    names = set(models_of(provider, base_url))
     spellings: dict[str, str] = {}
     for model in vendor.models:
-        for text in _literals(model.match):
-            spelling = text.strip().rstrip("-@:/.")
-            if spelling and spelling != model.id and vendor.find_model(spelling) is model:
-                spellings.setdefault(spelling, model.id)
-    return {spelling: name for spelling, name in spellings.items() if spelling not in set(spellings.values())}
+        name = _upstream_name(vendor, model)
+        if name in names:
+            for text in _literals(model.match):
+                spelling = text.strip().rstrip("-@:/.")
+                if spelling and spelling not in names and _find(vendor.id, spelling) is model:
+                    spellings.setdefault(spelling, name)
+    return spellings
 
 
 def override(spec: str | Mapping[str, object], kind: Kind | None = None) -> Prices:
@@ -283,6 +290,21 @@ def _rate(value: object) -> Rate | None:
     if isinstance(value, TieredPrices):
         return Rate(_nano(value.base), tuple((tier.start, _nano(tier.price)) for tier in value.tiers))
     return Rate(_nano(value)) if isinstance(value, Decimal) else None
+
+
+@cache
+def _find(vendor_id: str, name: str) -> "genai.ModelInfo | None":
+    """Cached, since a reload asks for the same names again and matching goes through a vendor's whole list."""
+    vendors = _vendors()
+    vendor = next(vendor for vendor in vendors if vendor.id == vendor_id)
+    return vendor.find_model(name, all_providers=vendors)
+
+
+def _upstream_name(vendor: "genai.Provider", model: "genai.ModelInfo") -> str | None:
+    """Return what the vendor itself calls the model: the data's id is not always one of its names."""
+    return next(
+        (name for name in (model.id, *_literals(model.match)) if _find(vendor.id, name) is model), None
+    )
 
 
 def _neutral_name(model_id: str) -> str:

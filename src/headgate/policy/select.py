@@ -1,10 +1,13 @@
 """Name → candidates → plan: which routes a call may use, in which order, and why the others may not."""
 
+import re
 from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
 from fnmatch import fnmatchcase
 
-from headgate.model.catalog import Catalog
+import msgspec
+
+from headgate.model.catalog import Catalog, Model
 from headgate.model.dialect import Endpoint
 from headgate.model.errors import ErrorKind, HeadgateError
 from headgate.model.identity import Principal
@@ -18,6 +21,9 @@ NEEDS_TRANSLATION = "needs translation"
 MAX_NAME = 256
 """Longer names are nobody's; the bound keeps them out of headers and rows."""
 _MAX_COMPARED = 64
+
+_DATE = re.compile(r"[-@](?:[0-9]{8}|[0-9]{4}-[0-9]{2}-[0-9]{2}|latest)\Z")
+"""How vendors mark a snapshot of a model: `-20250929`, `@20250929`, `-2025-08-07`, `-latest`."""
 
 
 class Candidates:
@@ -72,17 +78,18 @@ def plan(
 
 
 def resolve(catalog: Catalog, asked: str) -> Candidates | None:
-    """Return what a name stands for: a virtual model, a model or `provider/upstream-name`, in this order."""
+    """Return what a name stands for: a virtual model, a model or `provider/upstream-name`, in this order.
+
+    A model's name with a date after it that is not known by itself is the model; a route that goes by the
+    undated name then asks its upstream for the dated one.
+    """
     virtual = catalog.virtual.get(asked)
     if virtual is not None:
         return Candidates(asked, virtual.routes, own_name=asked)
-    model = catalog.models.get(asked)
-    if model is None:
-        alias = catalog.aliases.get(asked)
-        model = catalog.models.get(alias) if alias is not None else None
+    model = _model(catalog, asked)
     if model is not None:
         return Candidates(model.name, model.routes)
-    return _one_route(catalog, asked)
+    return _one_route(catalog, asked) or _dated_model(catalog, asked)
 
 
 def may_use(principal: Principal, catalog: Catalog, asked: str) -> bool:
@@ -92,6 +99,33 @@ def may_use(principal: Principal, catalog: Catalog, asked: str) -> bool:
         return False
     allowed = principal.allowed_models
     return allowed is None or any(_allows(allowed, route, found) for route in found.routes)
+
+
+def _model(catalog: Catalog, name: str) -> Model | None:
+    model = catalog.models.get(name)
+    if model is None:
+        alias = catalog.aliases.get(name)
+        model = catalog.models.get(alias) if alias is not None else None
+    return model
+
+
+def _dated_model(catalog: Catalog, asked: str) -> Candidates | None:
+    undated = _undated(asked)
+    model = _model(catalog, undated) if undated is not None else None
+    if model is None:
+        return None
+    routes = tuple(
+        msgspec.structs.replace(route, upstream_name=asked)
+        if undated in (route.upstream_name, _undated(route.upstream_name))
+        else route
+        for route in model.routes
+    )
+    return Candidates(model.name, routes)
+
+
+def _undated(name: str) -> str | None:
+    match = _DATE.search(name) if len(name) <= MAX_NAME else None
+    return name[: match.start()] if match is not None else None
 
 
 def _one_route(catalog: Catalog, asked: str) -> Candidates | None:
@@ -105,6 +139,10 @@ def _one_route(catalog: Catalog, asked: str) -> Candidates | None:
     # The name goes into headers and rows, so an invented one must be short and printable.
     if not entry.open or not upstream_name or len(asked) > MAX_NAME or not _is_plain(upstream_name):
         return None
+    undated = entry.routes.get(_undated(upstream_name) or "")
+    if undated:
+        dated = tuple(msgspec.structs.replace(route, upstream_name=upstream_name) for route in undated)
+        return Candidates(undated[0].model, dated)
     route = Route(entry.provider, upstream_name, upstream_name, entry.prices)
     return Candidates(upstream_name, (route,), ad_hoc=True)
 
