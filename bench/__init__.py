@@ -1,0 +1,1 @@
+"""The comparison with nginx on one core: `python -m bench`. See RESULTS.md."""

@@ -1,0 +1,47 @@
+"""What the mock upstream answers and what clients ask: one place, so that envelopes can be checked."""
+
+import json
+
+MODELS = ("unary", "burst", "paced")
+"""Upstream names: an answer at once, 52 frames back to back, a stream with a gap before each frame."""
+
+BURST_FRAMES = 52
+GAP_S = 0.02
+USAGE = {"prompt_tokens": 260, "completion_tokens": 48, "total_tokens": 308}
+CONTENT = "The gate lets the water in and measures it."
+TERMINAL = b"data: [DONE]\n\n"
+_HEAD = {"id": "chatcmpl-bench", "created": 1700000000}
+
+
+def unary(model: str = "unary") -> bytes:
+    """Return the body of a chat completion, about 350 bytes."""
+    choice = {"index": 0, "message": {"role": "assistant", "content": CONTENT}, "finish_reason": "stop"}
+    answer = {**_HEAD, "object": "chat.completion", "model": model, "choices": [choice], "usage": USAGE}
+    return json.dumps(answer, separators=(",", ":")).encode()
+
+
+def frames(model: str, count: int) -> list[bytes]:
+    """Return a stream of `count` frames: role, content, finish, usage and the terminal frame."""
+    deltas: list[tuple[dict[str, str], str | None]] = [({"role": "assistant", "content": ""}, None)]
+    deltas += [({"content": f"word{number:05d} "}, None) for number in range(count - 4)]
+    deltas += [({}, "stop")]
+    choices = [[{"index": 0, "delta": delta, "finish_reason": finish}] for delta, finish in deltas]
+    chunk = {**_HEAD, "object": "chat.completion.chunk", "model": model}
+    bodies = [{**chunk, "choices": choice, "usage": None} for choice in choices]
+    bodies += [{**chunk, "choices": [], "usage": USAGE}]
+    return [b"data: " + json.dumps(body, separators=(",", ":")).encode() + b"\n\n" for body in bodies] + [
+        TERMINAL
+    ]
+
+
+def request(port: int, key: str, model: str, *, stream: bool) -> bytes:
+    """Return a whole HTTP/1.1 request with a prompt of 1 KB, as `post.lua` sends it."""
+    asked: dict[str, object] = {"model": model, "messages": [{"role": "user", "content": "x" * 1000}]}
+    if stream:
+        asked |= {"stream": True, "stream_options": {"include_usage": True}}
+    body = json.dumps(asked, separators=(",", ":")).encode()
+    head = (
+        f"POST /v1/chat/completions HTTP/1.1\r\nhost: 127.0.0.1:{port}\r\nauthorization: Bearer {key}\r\n"
+        f"content-type: application/json\r\ncontent-length: {len(body)}\r\n\r\n"
+    )
+    return head.encode() + body

@@ -1,0 +1,159 @@
+"""What is compared: each peer is started on the gateway's core in front of the mock, checked, and stopped."""
+
+import contextlib
+import http.client
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+from bench import answers, load, machine
+
+READY_S = 30.0
+PRICE = {"input": 1, "output": 2}
+
+
+class Peer(NamedTuple):
+    """A running peer. `pid` is the root of its process tree, whose CPU and memory are counted."""
+
+    name: str
+    target: load.Target
+    pid: int
+
+
+@contextlib.contextmanager
+def mock(core: int, paced_frames: int) -> Iterator[Peer]:
+    """Run the mock upstream."""
+    command = [sys.executable, "-m", "bench.mock", str(paced_frames)]
+    process = machine.pinned(core, command, stdout=subprocess.PIPE)
+    try:
+        assert process.stdout is not None
+        yield Peer("mock", load.Target(int(process.stdout.readline()), "none"), process.pid)
+    finally:
+        machine.stop(process)
+
+
+@contextlib.contextmanager
+def nginx(core: int, upstream: int, folder: Path) -> Iterator[Peer]:
+    """Run nginx as a plain reverse proxy: one worker, keep-alive both ways, no buffering, no log."""
+    port = machine.free_port()
+    temps = " ".join(
+        f"{kind}_temp_path {folder}/{kind};" for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
+    )
+    conf = folder / "nginx.conf"
+    conf.write_text(f"""
+daemon off; worker_processes 1; pid {folder}/nginx.pid; error_log stderr crit;
+events {{ worker_connections 4096; }}
+http {{
+  access_log off; keepalive_requests 10000000; {temps}
+  upstream mock {{ server 127.0.0.1:{upstream}; keepalive 512; keepalive_requests 10000000; }}
+  server {{
+    listen 127.0.0.1:{port} backlog=1024; client_body_buffer_size 64k;
+    location / {{
+      proxy_pass http://mock; proxy_http_version 1.1; proxy_set_header Connection ""; proxy_buffering off;
+    }}
+  }}
+}}
+""")
+    command = ["nginx", "-e", "stderr", "-p", str(folder), "-c", str(conf)]
+    with _running("nginx", core, command, load.Target(port, "none"), "/v1/models") as peer:
+        yield peer
+
+
+@contextlib.contextmanager
+def relay(core: int, upstream: int, _folder: Path) -> Iterator[Peer]:
+    """Run the floor of this stack, see relay.py."""
+    port = machine.free_port()
+    command = [sys.executable, "-m", "bench.relay", str(port), f"http://127.0.0.1:{upstream}"]
+    with _running("relay", core, command, load.Target(port, "none"), None) as peer:
+        yield peer
+
+
+@contextlib.contextmanager
+def headgate(core: int, upstream: int, folder: Path) -> Iterator[Peer]:
+    """Run Headgate with all of it on: key auth, routing, metering, SQLite ledger at durability `call`."""
+    port = machine.free_port()
+    config = folder / "headgate.yaml"
+    config.write_text(f"""
+server: {{host: 127.0.0.1, port: {port}, admin_port: {machine.free_port()}, workers: 1}}
+ledger: {{url: "sqlite:///{folder}/headgate.db", durability: call}}
+providers:
+  mock:
+    {{kind: openai, base_url: "http://127.0.0.1:{upstream}/v1", api_key: bench, price: {json.dumps(PRICE)}}}
+models:
+  unary: {{routes: [mock/unary]}}
+  burst: {{routes: [mock/burst]}}
+  paced: {{routes: [mock/paced]}}
+""")
+    program = str(Path(sys.executable).with_name("headgate"))
+    options = ["--json", "--account", "bench", "--config", str(config)]
+    created = subprocess.run(
+        [program, "keys", "create", *options], capture_output=True, check=True, timeout=60
+    )
+    key = json.loads(created.stdout)["key"]
+    command = [program, "serve", "--config", str(config)]
+    with _running("headgate", core, command, load.Target(port, key), "/readyz") as peer:
+        yield peer
+
+
+@contextlib.contextmanager
+def _running(
+    name: str, core: int, command: list[str], target: load.Target, ready: str | None
+) -> Iterator[Peer]:
+    """Start a peer; it is ready when `ready` answers 200 (nginx: anything; None: when it accepts)."""
+    process = machine.pinned(core, command, stdout=subprocess.DEVNULL)
+    try:
+        until = time.monotonic() + READY_S
+        while not _answers(target, ready, any_status=name == "nginx"):
+            if process.poll() is not None or time.monotonic() > until:
+                raise machine.Unfit(f"{name} did not start: {' '.join(command)}")
+            time.sleep(0.05)
+        yield Peer(name, target, process.pid)
+    finally:
+        machine.stop(process)
+
+
+def _answers(target: load.Target, path: str | None, *, any_status: bool) -> bool:
+    connection = http.client.HTTPConnection("127.0.0.1", target.port, timeout=5)
+    try:
+        if path is None:
+            connection.connect()
+            return True
+        connection.request("GET", path)
+        return any_status or connection.getresponse().status == http.HTTPStatus.OK
+    except (OSError, http.client.HTTPException):
+        return False
+    finally:
+        connection.close()
+
+
+def check_envelopes(peer: Peer) -> None:
+    """Verify one answer of each kind byte for byte, and Headgate's own header. Raises BadAnswers."""
+    expected = {"unary": answers.unary(), "burst": b"".join(answers.frames("burst", answers.BURST_FRAMES))}
+    for model, body in expected.items():
+        connection = http.client.HTTPConnection("127.0.0.1", peer.target.port, timeout=10)
+        asked = answers.request(peer.target.port, peer.target.key, model, stream=model != "unary")
+        headers = {"content-type": "application/json", "authorization": f"Bearer {peer.target.key}"}
+        connection.request("POST", "/v1/chat/completions", asked.partition(b"\r\n\r\n")[2], headers)
+        answer = connection.getresponse()
+        got = answer.read()
+        connection.close()
+        if answer.status != http.HTTPStatus.OK or got != body:
+            raise load.BadAnswers(f"{peer.name}: {model}: {answer.status} {got[:400]!r}")
+        if peer.name == "headgate" and not answer.getheader("x-headgate-call"):
+            raise load.BadAnswers(f"{peer.name}: {model}: no x-headgate-call")
+
+
+def versions() -> list[str]:
+    """Return the versions of what is compared and of what loads it."""
+    path = {**os.environ, "PATH": machine.search_path()}
+    said = subprocess.run(
+        ["nginx", "-v"], capture_output=True, text=True, check=True, env=path
+    ).stderr.strip()
+    wrk = subprocess.run(["wrk", "--version"], capture_output=True, text=True, check=False, env=path)
+    first = (wrk.stdout or wrk.stderr).splitlines()[0].split(" [")[0]
+    return [said.removeprefix("nginx version: ").replace("/", " "), first]

@@ -1,0 +1,125 @@
+"""The tables: figure, must, aim, measured."""
+
+from dataclasses import dataclass
+
+from bench import answers, budget, machine, peers
+from bench.figures import Figures, Scale
+
+HOW = """
+## How to repeat it
+
+```
+apt-get install nginx-light wrk   # Debian's names
+make bench                        # ten minutes; make bench ARGS=--quick takes two and is rougher
+```
+
+Linux and two cores are needed, and a machine with nothing else to do. The gateway (all its processes) is
+pinned to one core, mock and load to the other. CPU is user and system time of the gateway's process tree,
+from /proc, divided by the calls or frames that clients counted, so that it holds also where the mock and
+not the gateway is the limit. The peers take turns within each round; a ratio is the median of the rounds'
+ratios. Unary: 32 clients with a prompt of 1 KB. Streams: 300 held, a frame every 20 ms on each. Headgate
+runs with key auth, routing, metering and the SQLite ledger at durability `call`. Before anything is
+measured, a unary answer and a stream of each peer are compared with the mock's bytes; every frame of the
+held streams is compared afterwards. “Relay” is Granian (RSGI) and pyreqwest passing bytes on and doing
+nothing else: the floor of this stack.
+"""
+
+
+@dataclass
+class Found:
+    """All that one run measured."""
+
+    figures: Figures
+    budget: budget.Budget | None
+    load_before: float
+    scale: Scale
+    quick: bool
+
+
+def write(found: Found, date: str) -> str:
+    """Return RESULTS.md."""
+    kind = "quick run, rougher than the whole" if found.quick else "whole run"
+    versions = ", ".join(peers.versions())
+    lines = ["# Measured", "", f"{date}, {kind}. Load of the machine before: {found.load_before:.2f}."]
+    lines += ["", *(f"- {line}" for line in [*machine.describe(), versions]), ""]
+    if "headgate" in found.figures.cpu_call:
+        lines += ["## Headgate against nginx", "", *_promises(found), ""]
+    lines += ["## Absolute figures", "", *_absolute(found), ""]
+    if found.budget is not None:
+        lines += ["## CPU budget of a unary call", "", *_budget(found.budget), ""]
+    return "\n".join(lines).rstrip() + "\n" + HOW
+
+
+def _promises(found: Found) -> list[str]:
+    figures = found.figures
+    rows = ["| figure | must | aim | measured | nginx |", "|---|---|---|---|---|"]
+    rows.append(_against("CPU a unary call, against nginx", "≤ 6 × | ≤ 4 ×", figures, figures.cpu_call))
+    frame = f"CPU a forwarded frame ({found.scale.streams} streams, 20 ms gaps), against nginx"
+    rows.append(_against(frame, "≤ 3 × | ≤ 2.2 ×", figures, figures.cpu_frame))
+    nginx, ours = (
+        [figures.middle(of, name) / 1e3 for of in (figures.p50, figures.p95)]
+        for name in ("nginx", "headgate")
+    )
+    rows.append(
+        "| added p50 / p95 at one client, beyond nginx's | ≤ 0.8 / 1.5 ms | ≤ 0.4 / 0.7 ms | "
+        f"{ours[0] - nginx[0]:.2f} / {ours[1] - nginx[1]:.2f} ms | {nginx[0]:.2f} / {nginx[1]:.2f} ms |"
+    )
+    held, theirs = (figures.middle(figures.held_stream, name) / 1e6 for name in ("headgate", "nginx"))
+    rows.append(f"| memory a held stream | ≤ 0.6 MB | ≤ 0.2 MB | {held:.3f} MB | {theirs:.3f} MB |")
+    if len(figures.memory) == 2:
+        (few, before), (many, after) = figures.memory
+        rows.append(
+            f"| memory after {many:,} calls against after {few:,} | ≤ 1.05 × | = | {after / before:.3f} × "
+            f"({before / 2**20:.0f} → {after / 2**20:.0f} MiB) | – |"
+        )
+    return rows
+
+
+def _against(figure: str, goals: str, figures: Figures, of: dict[str, list[float]]) -> str:
+    ours, nginx = figures.middle(of, "headgate"), figures.middle(of, "nginx")
+    return f"| {figure} | {goals} | {figures.ratio(of, 'headgate'):.1f} × ({ours:.0f} µs) | {nginx:.1f} µs |"
+
+
+def _absolute(found: Found) -> list[str]:
+    figures = found.figures
+    frames = answers.BURST_FRAMES
+    streams = f"streams/s ({frames} frames, back to back)"
+    heads = [
+        "what",
+        "calls/s",
+        "CPU a call",
+        streams,
+        "CPU a frame",
+        "reads a frame",
+        "p50 / p95 at one client",
+    ]
+    rows = [f"| {' | '.join(heads)} |", "|---" * len(heads) + "|"]
+    for name in figures.rate:
+        cells = [
+            _cell(figures, figures.rate, name, "{:,.0f}"),
+            _cell(figures, figures.cpu_call, name, "{:.1f} µs"),
+            _cell(figures, figures.burst_rate, name, "{:,.0f}"),
+            _cell(figures, figures.cpu_frame, name, "{:.1f} µs"),
+            _cell(figures, figures.alone, name, "{:.2f}"),
+            f"{figures.middle(figures.p50, name):.0f} / {figures.middle(figures.p95, name):.0f} µs",
+        ]
+        rows.append(f"| {name} | {' | '.join(cells)} |")
+    rows += ["", "Reads a frame: 1.00 where every frame came to the client alone, as it was sent."]
+    return rows
+
+
+def _cell(figures: Figures, of: dict[str, list[float]], name: str, shape: str) -> str:
+    return shape.format(figures.middle(of, name)) if name in of else "–"
+
+
+def _budget(measured: budget.Budget) -> list[str]:
+    if not measured.parts:
+        return [f"Not measured: {measured.note}."]
+    rows = ["| part | budget, µs | measured, µs |", "|---|---|---|"]
+    rows += [
+        f"| {part} | {given:.0f} | {measured.parts[part]:.0f} |" for part, (given, _) in budget.PARTS.items()
+    ]
+    given = sum(part[0] for part in budget.PARTS.values())
+    rows += [f"| together | {given:.0f} | {sum(measured.parts.values()):.0f} |", ""]
+    rows += [f"The budget is for nginx = 33 µs. py-spy: {measured.note}; sampling slows it a little."]
+    return rows
