@@ -1,0 +1,147 @@
+"""The hot statements on SQLite: few steps per batch, since each gives up the interpreter lock."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Sequence
+from itertools import chain
+from typing import Any
+
+import msgspec
+
+from headgate.ledger import locks
+from headgate.ledger.batch import Batch
+from headgate.ledger.connect import Durability, connect_sqlite, translate_sqlite
+from headgate.ledger.errors import BadRow, LedgerUnusable, StoreAbsent
+from headgate.ledger.store import Head
+from headgate.ledger.url import LedgerUrl
+from headgate.model.records import AttemptRow, CallRow
+
+_ADVANCE = (
+    "UPDATE incarnations SET counter = counter + 1, seen_at = ? WHERE id = ? AND dead_at IS NULL "
+    "RETURNING counter, (SELECT epoch FROM ledger_state)"
+)
+_STANDING = "SELECT counter FROM incarnations WHERE id = ?"
+_RETIRE = "UPDATE incarnations SET dead_at = ? WHERE id = ? AND dead_at IS NULL"
+_ON_CONFLICT = (
+    " ON CONFLICT (scope, scope_id, unit, bucket_start) DO UPDATE SET spent = spent + excluded.spent"
+)
+_BALANCE_COLUMNS = ("scope", "scope_id", "unit", "bucket_start", "spent", "held")
+_SIZES = (32, 8, 1)
+"""Rows per statement: few shapes, so that all stay in the statement cache."""
+
+
+class _Insert:
+    """Multi-row inserts into one table, by number of rows."""
+
+    def __init__(self, table: str, columns: Sequence[str], row: str, tail: str = "") -> None:
+        names = ", ".join(f'"{name}"' for name in columns)
+        head = f"INSERT INTO {table} ({names}) VALUES "  # noqa: S608  only names from records.py
+        self._by_size = {size: head + ", ".join([row] * size) + tail for size in _SIZES}
+
+    def run(self, connection: sqlite3.Connection, rows: Sequence[tuple[Any, ...]]) -> None:
+        done = 0
+        for size in _SIZES:
+            sql = self._by_size[size]
+            while len(rows) - done >= size:
+                flat = rows[done] if size == 1 else tuple(chain.from_iterable(rows[done : done + size]))
+                connection.execute(sql, flat)
+                done += size
+
+
+def _marks(count: int) -> str:
+    return "(" + ", ".join("?" * count) + ")"
+
+
+_CALLS = _Insert("calls", CallRow.__struct_fields__, _marks(len(CallRow.__struct_fields__)))
+_ATTEMPTS = _Insert("attempts", AttemptRow.__struct_fields__, _marks(len(AttemptRow.__struct_fields__)))
+_BALANCES = _Insert("balances", _BALANCE_COLUMNS, "(?, ?, ?, ?, ?, 0)", _ON_CONFLICT)
+
+
+class SqliteStore:
+    """See store.Store. Writers take turns by file lock; SQLite's own lock starves some of them under load."""
+
+    def __init__(self, url: LedgerUrl, durability: Durability) -> None:
+        self._path = url.sqlite_path
+        directory = url.state_dir
+        if directory is None:
+            raise LedgerUnusable(f"{url.shown} is not a file")
+        self._directory = directory
+        self._durability = durability
+        self._connection: sqlite3.Connection | None = None
+        self._turn: locks.Turn | None = None
+
+    def open(self) -> None:
+        if self._connection is None:
+            locks.make_directory(self._directory)
+            try:
+                self._turn = self._turn or locks.Turn(self._directory)
+            except OSError as error:
+                raise StoreAbsent(
+                    f"Cannot use the lock files in {self._directory}: {error.strerror}."
+                ) from error
+            self._connection = connect_sqlite(self._path, durability=self._durability)
+
+    def close(self) -> None:
+        connection, self._connection = self._connection, None
+        turn, self._turn = self._turn, None
+        if connection is not None:
+            connection.close()
+        if turn is not None:
+            turn.close()
+
+    def write(self, incarnation: int, now: int, batch: Batch) -> Head | None:
+        # Row work first: the turn is held for as short as can be.
+        calls = list(map(msgspec.structs.astuple, batch.calls))
+        attempts = list(map(msgspec.structs.astuple, batch.attempts))
+        try:
+            balances = batch.balances()
+        except TypeError as error:
+            raise BadRow(str(error)) from error
+        connection, turn = self._ready()
+        turn.take()
+        try:
+            connection.execute("BEGIN IMMEDIATE")
+            found = connection.execute(_ADVANCE, (now, incarnation)).fetchall()
+            if found:
+                _CALLS.run(connection, calls)
+                _ATTEMPTS.run(connection, attempts)
+                _BALANCES.run(connection, balances)
+            connection.execute("COMMIT")
+        except sqlite3.Error as error:
+            raise translate_sqlite(error, self._path) from error
+        except (OverflowError, ValueError, TypeError) as error:
+            raise BadRow(str(error)) from error
+        finally:
+            try:
+                if connection.in_transaction:
+                    connection.rollback()
+            finally:
+                turn.give_back()
+        return Head(*found[0]) if found else None
+
+    def standing(self, incarnation: int) -> int | None:
+        connection, turn = self._ready()
+        turn.take()
+        try:
+            row = connection.execute(_STANDING, (incarnation,)).fetchone()
+        except sqlite3.Error as error:
+            raise translate_sqlite(error, self._path) from error
+        finally:
+            turn.give_back()
+        return None if row is None else int(row[0])
+
+    def retire(self, incarnation: int, now: int) -> None:
+        connection, turn = self._ready()
+        turn.take()
+        try:
+            connection.execute(_RETIRE, (now, incarnation))
+        except sqlite3.Error as error:
+            raise translate_sqlite(error, self._path) from error
+        finally:
+            turn.give_back()
+
+    def _ready(self) -> tuple[sqlite3.Connection, locks.Turn]:
+        if self._connection is None or self._turn is None:
+            raise StoreAbsent(f"The ledger {self._path} is not open.")
+        return self._connection, self._turn
