@@ -1,0 +1,217 @@
+"""OpenAI chat completions. Field order as api.openai.com sends it; types in openai/types/chat."""
+
+from typing import Any
+
+from headgate.model.dialect import Endpoint
+from headgate.sim import ask as asks
+from headgate.sim.ask import Ask, Json, Refusal, Tool
+from headgate.sim.content import Answer, Call, Choice, Finish
+from headgate.sim.frames import DONE, X_SIM, Frame, FrameKind, UsageMode, grouped
+from headgate.sim.words import count
+
+_FINISH = {Finish.STOP: "stop", Finish.LENGTH: "length", Finish.TOOL: "tool_calls"}
+_EFFORT_TOKENS = 16
+_EFFORTS = {"none": 0, "minimal": 0}
+
+
+def read(body: Json) -> Ask:
+    """Read a request. Raises Refusal."""
+    messages = asks.list_field(body, "messages")
+    if not all(isinstance(message, dict) for message in messages):
+        raise Refusal("Invalid type for 'messages': expected objects.", param="messages")
+    tools = _tools(body)
+    options = body.get("stream_options")
+    users = [message for message in messages if message.get("role") == "user"]
+    maximum = asks.whole(body, "max_completion_tokens")
+    return Ask(
+        endpoint=Endpoint.CHAT,
+        model=asks.text_field(body, "model"),
+        body=body,
+        segments=[asks.segment(item) for item in [*(body.get("tools") or []), *messages]],
+        text=asks.plain_text(users[-1].get("content")) if users else "",
+        stream=body.get("stream") is True,
+        include_usage=isinstance(options, dict) and options.get("include_usage") is True,
+        n=asks.whole(body, "n") or 1,
+        max_output=maximum if maximum is not None else asks.whole(body, "max_tokens"),
+        tools=tools,
+        forced=_forced(body.get("tool_choice")),
+        fresh_turn=messages[-1].get("role") != "tool",
+        reasoning=reasoning_tokens(body.get("reasoning_effort")),
+    )
+
+
+def reasoning_tokens(effort: object) -> int:
+    """Return the hidden reasoning that an effort costs: 16 tokens for any but none and minimal."""
+    return _EFFORTS.get(effort, _EFFORT_TOKENS) if isinstance(effort, str) else 0
+
+
+def _tools(body: Json) -> list[Tool]:
+    found = []
+    for offer in body.get("tools") or []:
+        function = offer.get("function") if isinstance(offer, dict) else None
+        if isinstance(function, dict) and isinstance(function.get("name"), str):
+            found.append(Tool(function["name"], function.get("parameters") or {}))
+    return found
+
+
+def _forced(choice: Any) -> str:  # noqa: ANN401 - any JSON value
+    if choice == "required":
+        return "any"
+    function = choice.get("function") if isinstance(choice, dict) else None
+    return str(function.get("name", "any")) if isinstance(function, dict) else ""
+
+
+def usage(answer: Answer, output: int | None = None) -> Json:
+    """Return OpenAI's usage; `output` is what has been said so far, all of it by default."""
+    said = answer.output if output is None else output
+    return {
+        "prompt_tokens": answer.input.total,
+        "completion_tokens": said,
+        "total_tokens": answer.input.total + said,
+        "prompt_tokens_details": {"cached_tokens": answer.input.read, "audio_tokens": 0},
+        "completion_tokens_details": {
+            "reasoning_tokens": min(answer.reasoning, said),
+            "audio_tokens": 0,
+            "accepted_prediction_tokens": 0,
+            "rejected_prediction_tokens": 0,
+        },
+    }
+
+
+def unary(answer: Answer, mode: UsageMode) -> Json:
+    """Return the whole answer as one body."""
+    body: Json = {
+        "id": f"chatcmpl-{answer.id}",
+        "object": "chat.completion",
+        "created": answer.created,
+        "model": answer.ask.model,
+        "choices": [_whole(answer, index, choice) for index, choice in enumerate(answer.choices)],
+    }
+    if mode is not UsageMode.NONE:
+        body["usage"] = usage(answer)
+    return body | {"service_tier": "default", "system_fingerprint": fingerprint(answer), "x_sim": X_SIM}
+
+
+def fingerprint(answer: Answer) -> str:
+    return f"fp_sim{answer.id[:6]}"
+
+
+def _whole(answer: Answer, index: int, choice: Choice) -> Json:
+    message: Json = {"role": "assistant", "content": "".join(choice.text) if choice.text else None}
+    if not choice.calls and message["content"] is None:
+        message["content"] = ""
+    if answer.shown and choice.reasoning:
+        message["reasoning_content"] = "".join(choice.reasoning)
+    if choice.calls:
+        message["tool_calls"] = [
+            _call(call) | {"function": {"name": call.name, "arguments": "".join(call.arguments)}}
+            for call in choice.calls
+        ]
+    message |= {"refusal": None, "annotations": []}
+    return {"index": index, "message": message, "logprobs": None, "finish_reason": _FINISH[choice.finish]}
+
+
+def _call(call: Call) -> Json:
+    return {"id": f"call_{call.id}", "type": "function"}
+
+
+def stream(answer: Answer, mode: UsageMode) -> list[Frame]:
+    """Return the frames: a role frame per choice, content, a finish frame per choice, usage if asked, [DONE]."""
+    frames = [_role(answer, index, choice) for index, choice in enumerate(answer.choices)]
+    for index, choice in enumerate(answer.choices):
+        frames += _content(answer, index, choice)
+    for index, choice in enumerate(answer.choices):
+        frames.append(_chunk(answer, index, {}, FrameKind.CLOSING, finish=_FINISH[choice.finish]))
+    frames = place_usage(answer, frames, mode, _envelope(answer, []))
+    return [*frames, Frame(DONE, FrameKind.TERMINAL)]
+
+
+def place_usage(answer: Answer, frames: list[Frame], mode: UsageMode, closing: Json) -> list[Frame]:
+    """Put the usage where the mode says; `closing` is the frame without choices that usually carries it."""
+    if mode is UsageMode.EVERY:
+        return _cumulative(answer, frames)
+    if mode is UsageMode.ON_LAST:
+        return _on_last(answer, frames)
+    if not answer.ask.include_usage or mode is UsageMode.NONE:
+        return frames
+    waiting = [Frame(_with(frame.payload, "usage", None), frame.kind, None, frame.tokens) for frame in frames]
+    return [*waiting, Frame(_with(closing, "usage", usage(answer)), FrameKind.CLOSING)]
+
+
+def _cumulative(answer: Answer, frames: list[Frame]) -> list[Frame]:
+    said = 0
+    found = []
+    for frame in frames:
+        said += frame.tokens
+        found.append(
+            Frame(_with(frame.payload, "usage", usage(answer, said)), frame.kind, None, frame.tokens)
+        )
+    return found
+
+
+def _on_last(answer: Answer, frames: list[Frame]) -> list[Frame]:
+    """Merge each choice's finish into its last content frame; the very last of them carries the usage."""
+    kept = [frame for frame in frames if frame.kind is not FrameKind.CLOSING]
+    for end in (frame for frame in frames if frame.kind is FrameKind.CLOSING):
+        index = end.payload["choices"][0]["index"]  # type: ignore[index]  # chunks are objects
+        mine = [at for at, frame in enumerate(kept) if frame.payload["choices"][0]["index"] == index]  # type: ignore[index]
+        if not mine:
+            kept.append(end)
+            continue
+        kept[mine[-1]].payload["choices"][0]["finish_reason"] = end.payload["choices"][0]["finish_reason"]  # type: ignore[index]
+    last = kept[-1]
+    kept[-1] = Frame(_with(last.payload, "usage", usage(answer)), last.kind, None, last.tokens)
+    return kept
+
+
+def _with(payload: Any, key: str, value: object) -> Json:  # noqa: ANN401 - a chunk
+    return {**{name: item for name, item in payload.items() if name != "x_sim"}, key: value, "x_sim": X_SIM}
+
+
+def _envelope(answer: Answer, choices: list[Json]) -> Json:
+    return {
+        "id": f"chatcmpl-{answer.id}",
+        "object": "chat.completion.chunk",
+        "created": answer.created,
+        "model": answer.ask.model,
+        "service_tier": "default",
+        "system_fingerprint": fingerprint(answer),
+        "choices": choices,
+        "x_sim": X_SIM,
+    }
+
+
+def _chunk(
+    answer: Answer, index: int, delta: Json, kind: FrameKind, *, tokens: int = 0, finish: str | None = None
+) -> Frame:
+    choice = {"index": index, "delta": delta, "logprobs": None, "finish_reason": finish}
+    return Frame(_envelope(answer, [choice]), kind, None, tokens)
+
+
+def _role(answer: Answer, index: int, choice: Choice) -> Frame:
+    """The role frame; hidden reasoning is over, and charged, when it comes."""
+    hidden = 0 if answer.shown else len(choice.reasoning)
+    content = None if choice.calls else ""
+    delta = {"role": "assistant", "content": content, "refusal": None}
+    return _chunk(answer, index, delta, FrameKind.PREAMBLE, tokens=hidden)
+
+
+def _content(answer: Answer, index: int, choice: Choice) -> list[Frame]:
+    frames = []
+    shown = choice.reasoning if answer.shown else []
+    for field, parts in (("reasoning_content", shown), ("content", choice.text)):
+        for run in grouped(parts, answer.frame):
+            delta = {field: "".join(run)}
+            frames.append(_chunk(answer, index, delta, FrameKind.CONTENT, tokens=len(run)))
+    for at, call in enumerate(choice.calls):
+        frames += _call_frames(answer, index, at, call)
+    return frames
+
+
+def _call_frames(answer: Answer, index: int, at: int, call: Call) -> list[Frame]:
+    opening = {"index": at} | _call(call) | {"function": {"name": call.name, "arguments": ""}}
+    frames = [_chunk(answer, index, {"tool_calls": [opening]}, FrameKind.CONTENT, tokens=count(call.name))]
+    for piece in call.arguments:
+        delta = {"tool_calls": [{"index": at, "function": {"arguments": piece}}]}
+        frames.append(_chunk(answer, index, delta, FrameKind.CONTENT, tokens=count(piece)))
+    return frames
