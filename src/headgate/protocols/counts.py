@@ -1,0 +1,116 @@
+"""Token counts and costs as upstreams report them, turned into disjoint classes. Odd input never raises."""
+
+from decimal import Decimal
+from typing import Any, Final
+
+import msgspec
+
+from headgate.model.money import MAX_NANO_USD, divide_half_up, parse_usd
+from headgate.model.usage import Usage
+
+MAX_COUNT: Final = 2**53
+_TICKS_PER_NANO_USD: Final = 10
+
+_decoder: Final = msgspec.json.Decoder(float_hook=Decimal)
+
+
+def decode_exact(body: bytes) -> dict[str, Any]:
+    """Return a JSON object with its fractions as Decimal; an empty one for everything else."""
+    try:
+        value = _decoder.decode(body)
+    except (ValueError, ArithmeticError, RecursionError):
+        return {}
+    return value if isinstance(value, dict) else {}
+
+
+def count(value: object) -> int | None:
+    """Return a token count; None for what cannot be one (negative, beyond 2**53, not an integer)."""
+    if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= MAX_COUNT:
+        return value
+    return None
+
+
+def counts(value: object) -> dict[str, int]:
+    """Return those members of a details object that are counts."""
+    if not isinstance(value, dict):
+        return {}
+    return {name: number for name, each in value.items() if (number := count(each)) is not None}
+
+
+def openai_usage(
+    prompt: int | None,
+    output: int | None,
+    total: int | None,
+    prompt_details: dict[str, int],
+    output_details: dict[str, int],
+    written_long: int = 0,
+) -> Usage | None:
+    """Return the classes of a usage object whose cached tokens are part of the prompt (OpenAI's convention).
+
+    Who departs from it shows in the total: what it has beyond prompt + output is reasoning that xAI and
+    Gemini count apart (docs.x.ai; Vertex: 663 + 50, of reasoning 124, total 837), or the cached tokens if it equals
+    those. More cached tokens than prompt tokens can only stand beside it. None where the prompt is not known,
+    or where nothing at all was counted. `written_long` are the cache writes of the longer-lived kind.
+    """
+    if prompt is None:
+        return None
+    if output is None:
+        if total is None or total < prompt:
+            return None
+        output = total - prompt
+    cached = prompt_details.get("cached_tokens", 0)
+    written = max(prompt_details.get("cache_write_tokens", 0), written_long)
+    reasoning = output_details.get("reasoning_tokens", 0)
+    extra = max(0, (total or 0) - prompt - output)
+    beside = extra > 0 and extra == cached + written and extra != reasoning
+    if beside or cached + written > prompt:
+        prompt += cached + written
+        extra = max(0, (total or 0) - prompt - output)
+    if total is None and reasoning > output:
+        extra = reasoning
+    output += extra
+    reasoning = min(reasoning or extra, output)
+    if prompt + output == 0:
+        return None
+    audio_in = min(prompt_details.get("audio_tokens", 0), prompt - cached - written)
+    audio_out = min(output_details.get("audio_tokens", 0), output - reasoning)
+    written_long = min(written_long, written)
+    return Usage(
+        input=prompt - cached - written - audio_in,
+        cache_read=cached,
+        cache_write_5m=written - written_long,
+        cache_write_1h=written_long,
+        output=output - audio_out,
+        reasoning=reasoning,
+        input_audio=audio_in,
+        output_audio=audio_out,
+    )
+
+
+def reported_cost(usage: dict[str, Any]) -> int | None:
+    """Return the upstream's own cost in nano-USD, None where it names none.
+
+    OpenRouter: `cost` in USD; with the caller's own provider key (`is_byok`) that is its fee only and
+    `cost_details.upstream_inference_cost` comes on top (openrouter.ai/docs/use-cases/usage-accounting).
+    xAI: `cost_in_usd_ticks`, 10**10 to the USD (docs.x.ai/developers/cost-tracking); resellers send 0 there,
+    which is no cost.
+    """
+    cost = _usd(usage.get("cost"))
+    if cost is not None:
+        if usage.get("is_byok") is not True:
+            return cost
+        details = usage.get("cost_details")
+        upstream = _usd(details.get("upstream_inference_cost")) if isinstance(details, dict) else None
+        return None if upstream is None or cost + upstream > MAX_NANO_USD else cost + upstream
+    ticks = count(usage.get("cost_in_usd_ticks"))
+    return divide_half_up(ticks, _TICKS_PER_NANO_USD) if ticks else None
+
+
+def _usd(value: object) -> int | None:
+    if isinstance(value, bool) or not isinstance(value, int | Decimal):
+        return None
+    try:
+        nano = parse_usd(value)
+    except ValueError:
+        return None
+    return nano if nano >= 0 else None

@@ -1,0 +1,107 @@
+"""Top-level JSON objects whose values stay the bytes they came as."""
+
+import re
+from typing import Final
+
+import msgspec
+from msgspec import Raw
+
+from headgate.model.errors import ErrorKind, HeadgateError
+
+_decoder: Final = msgspec.json.Decoder(dict[str, Raw])
+_key_decoder: Final = msgspec.json.Decoder(str)
+_encoder: Final = msgspec.json.Encoder()
+
+_KEY: Final = re.compile(rb'[ \t\n\r]*+("[^"\\]*+(?:\\.[^"\\]*+)*+")[ \t\n\r]*+:[ \t\n\r]*+', re.DOTALL)
+_SEPARATOR: Final = re.compile(rb"[ \t\n\r]*+([,}])")
+
+
+def read_object(body: bytes, what: str = "the request body", param: str | None = None) -> dict[str, Raw]:
+    """Return the members of a JSON object, values as raw JSON, in the order they came.
+
+    Raises HeadgateError(INVALID_REQUEST), naming `what` and `param`, for what is not one JSON object, for a
+    key that stands there twice (also when one of them is written with escapes), and for deep nesting: the decoder
+    counts its depth against the interpreter's recursion limit, so a thousand levels never pass on Python 3.11.
+    """
+    try:
+        fields = _decoder.decode(body)
+    except RecursionError:
+        raise _invalid(f"{what} is nested too deep", param) from None
+    except ValueError as error:  # msgspec's errors and UnicodeDecodeError
+        raise _invalid(_describe(body, what, error), param) from None
+    # The encoder writes a key's shortest spelling, so equal lengths leave no room for a second member.
+    if len(_encoder.encode(fields)) != len(body):
+        duplicate = _find_duplicate(body, fields)
+        if duplicate is not None:
+            raise _invalid(f"{what} has the key {_shown(duplicate)} twice", param)
+    return fields
+
+
+def splice(body: bytes, fields: dict[str, Raw], edits: dict[str, bytes | None]) -> bytes:
+    """Return `body` with top-level values replaced or appended (raw JSON) or removed (None).
+
+    `fields` is what `read_object` returned for it; every value not edited stays byte for byte as it came,
+    white space between top-level tokens may go. Without edits the very same `body` is returned.
+    """
+    if not edits:
+        return body
+    members = fields.copy()
+    for key, value in edits.items():
+        if value is None:
+            members.pop(key, None)
+        else:
+            members[key] = Raw(value)
+    return _encoder.encode(members)
+
+
+def is_object(body: bytes) -> bool:
+    """Tell whether `body` is one well-formed JSON object."""
+    try:
+        _decoder.decode(body)
+    except (ValueError, RecursionError):
+        return False
+    return True
+
+
+def _find_duplicate(body: bytes, fields: dict[str, Raw]) -> str | None:
+    """Return a key that `body` (known to be a valid object) has twice, or None.
+
+    `fields` holds the last value of each key, so an earlier one either differs from it or is met again.
+    """
+    seen: set[str] = set()
+    position = body.index(b"{") + 1
+    while match := _KEY.match(body, position):
+        key: str = _key_decoder.decode(match[1])
+        value = bytes(fields[key])
+        if key in seen or not body.startswith(value, match.end()):
+            return key
+        seen.add(key)
+        separator = _SEPARATOR.match(body, match.end() + len(value))
+        if separator is None:
+            return key  # the value here is longer than the last one of this key
+        position = separator.end()
+    return None
+
+
+def _describe(body: bytes, what: str, error: ValueError) -> str:
+    if not body.strip():
+        return f"{what} is empty, a JSON object is expected"
+    if body.startswith(b"\xef\xbb\xbf"):
+        return f"{what} begins with a byte order mark, which JSON does not allow"
+    if isinstance(error, UnicodeDecodeError):
+        return f"{what} has a key that is not valid UTF-8"
+    if isinstance(error, msgspec.ValidationError):
+        return f"{what} is not a JSON object: {_lower(str(error))}"
+    return f"{what} is not valid JSON: {_lower(str(error).removeprefix('JSON is malformed: '))}"
+
+
+def _lower(text: str) -> str:
+    return text[:1].lower() + text[1:]
+
+
+def _shown(key: str) -> str:
+    return msgspec.json.encode(key if len(key) <= 60 else key[:60] + "…").decode()
+
+
+def _invalid(message: str, param: str | None) -> HeadgateError:
+    return HeadgateError(ErrorKind.INVALID_REQUEST, message, param=param)

@@ -1,0 +1,256 @@
+"""OpenAI's chat/completions, and completions and embeddings, which share its form of usage and errors.
+
+Others that speak it (vLLM, llama.cpp, Ollama, OpenRouter, DeepSeek, xAI, Gemini's endpoint) are read too.
+"""
+
+from typing import Any, Final
+
+import msgspec
+from msgspec import Raw
+
+from headgate.model.dialect import Dialect, Endpoint
+from headgate.model.errors import HeadgateError
+from headgate.model.request import RequestHead
+from headgate.model.usage import Reported
+from headgate.protocols import counts, head_fields
+from headgate.protocols.base import (
+    QUICK_LIMIT,
+    WHOLE_FRAMES,
+    Codec,
+    Piece,
+    PieceKind,
+    StreamScanner,
+)
+from headgate.protocols.json_object import read_object, splice
+from headgate.protocols.openai_errors import error_object
+from headgate.protocols.sse import encode_frame
+
+_encode: Final = msgspec.json.Encoder().encode
+_STREAM_OPTIONS: Final = "stream_options"
+_INCLUDE_USAGE: Final = "include_usage"
+_MAXIMA: Final = ("max_completion_tokens", "max_tokens")
+_OFF: Final = frozenset({"none", "disabled"})
+
+
+class OpenAIChat(Codec):
+    """Codec of chat/completions, completions and embeddings."""
+
+    def read_head(self, endpoint: Endpoint, body: bytes) -> RequestHead:
+        fields = read_object(body)
+        model = head_fields.model_of(fields)
+        if endpoint is Endpoint.EMBEDDINGS:
+            return RequestHead(endpoint, Dialect.OPENAI_CHAT, model, stream=False, body=body, fields=fields)
+        stream = "stream" in fields and head_fields.flag(fields, "stream")
+        include_usage = False
+        if stream and _STREAM_OPTIONS in fields:
+            include_usage = head_fields.flag(
+                _stream_options(fields), _INCLUDE_USAGE, f"{_STREAM_OPTIONS}.{_INCLUDE_USAGE}"
+            )
+        n = head_fields.whole(fields, "n", 1) or 1
+        if endpoint is Endpoint.COMPLETIONS:
+            n = _completions(fields, n)
+        return RequestHead(
+            endpoint,
+            Dialect.OPENAI_CHAT,
+            model,
+            stream,
+            body,
+            fields,
+            include_usage,
+            _max_output(fields),
+            n,
+            has_tools=head_fields.given(fields, "tools") or head_fields.given(fields, "functions"),
+            reasoning=_reasoning(fields),
+        )
+
+    def outgoing(self, head: RequestHead, upstream_name: str, max_output: int | None) -> bytes:
+        edits = head_fields.replace_model(head.model, upstream_name)
+        if head.stream and not head.include_usage:
+            edits[_STREAM_OPTIONS] = _asking_for_usage(head.fields)
+        if max_output is not None and head.endpoint is not Endpoint.EMBEDDINGS:
+            newest = "max_tokens" if head.endpoint is Endpoint.COMPLETIONS else "max_completion_tokens"
+            used = [name for name in _MAXIMA if head_fields.given(head.fields, name)]
+            edits.update(dict.fromkeys(used or [newest], b"%d" % max_output))
+        return splice(head.body, head.fields, edits)
+
+    def usage_of(self, body: bytes) -> Reported | None:
+        return read_usage(counts.decode_exact(body))
+
+    def encode_error(self, error: HeadgateError, call_id: str | None) -> bytes:  # noqa: ARG002 - no place for it
+        return _encode({"error": error_object(error)})
+
+    def encode_error_event(
+        self,
+        error: HeadgateError,
+        call_id: str | None,
+        sequence: int = 0,  # noqa: ARG002 - events have no numbers here
+    ) -> bytes:
+        """Return the error frame alone: `[DONE]` would tell clients that skip the error that all was well."""
+        return encode_frame(self.encode_error(error, call_id))
+
+    def scanner(self, head: RequestHead) -> "ChatScanner":
+        return ChatScanner(head)
+
+
+class ChatScanner(StreamScanner):
+    """Scanner of chat.completion.chunk and text_completion streams."""
+
+    __slots__ = ("_finished", "_include_usage", "_n", "_usage_frame")
+
+    def __init__(self, head: RequestHead) -> None:
+        super().__init__()
+        self._include_usage = head.include_usage
+        self._n = head.n
+        self._finished: set[object] = set()
+        self._usage_frame: bytes | None = None
+
+    def feed(self, chunk: bytes) -> bytes | list[Piece]:
+        if self._open and chunk.endswith(WHOLE_FRAMES) and len(chunk) < QUICK_LIMIT and _is_plain(chunk):
+            self.streamed_output_bytes += len(chunk)
+            return chunk
+        return self._scan(chunk)
+
+    def _is_plain(self, frames: bytes) -> bool:
+        return _is_plain(frames)
+
+    def _classify(self, event: bytes | None, data: bytes) -> PieceKind | None:
+        if data.startswith(b"[DONE]"):
+            self.terminal_seen = True
+            return PieceKind.TERMINAL
+        if self.content_seen and event is None and _only_counts_on(data):
+            self._usage_frame = data
+            return PieceKind.CONTENT
+        message = self._message(data)
+        if message is None:
+            return PieceKind.CONTENT
+        error = message.get("error")
+        if error or event == b"error" or message.get("object") == "error":
+            return self._failed(error or message, data)
+        choices = message.get("choices")
+        if isinstance(usage := _usage_object(message), dict) and usage:
+            self._usage_frame = data
+            if not choices and not self._include_usage and "usage" in message:
+                return None
+        if self.response_id is None and isinstance(message.get("id"), str):
+            self.response_id = message["id"]
+        for choice in choices if isinstance(choices, list) else ():
+            self._see_choice(choice)
+        return self._passing()
+
+    def _see_choice(self, choice: Any) -> None:
+        if not isinstance(choice, dict):
+            return
+        reason = choice.get("finish_reason")
+        if isinstance(reason, str) and reason:
+            self.finish_reason = reason
+            index = choice.get("index")
+            self._finished.add(index if isinstance(index, int) else None)
+            self.complete = len(self._finished) >= self._n
+            self.content_seen = True
+        delta = choice.get("delta")
+        if choice.get("text") or (isinstance(delta, dict) and _says_something(delta)):
+            self.content_seen = True
+
+    def _usage(self) -> Reported | None:
+        return None if self._usage_frame is None else read_usage(counts.decode_exact(self._usage_frame))
+
+
+def read_usage(answer: dict[str, Any]) -> Reported | None:
+    """Return the usage of an answer or of a frame, None where there is none to rely on.
+
+    Cached tokens stand in `prompt_tokens_details.cached_tokens`, with DeepSeek in `prompt_cache_hit_tokens`,
+    with Moonshot in `cached_tokens`; cache writes (OpenRouter) in `prompt_tokens_details.cache_write_tokens`.
+    """
+    usage = _usage_object(answer)
+    if not isinstance(usage, dict):
+        return None
+    prompt_details = counts.counts(usage.get("prompt_tokens_details"))
+    for name in ("prompt_cache_hit_tokens", "cached_tokens"):
+        cached = counts.count(usage.get(name))
+        if cached and "cached_tokens" not in prompt_details:
+            prompt_details["cached_tokens"] = cached
+    normalised = counts.openai_usage(
+        counts.count(usage.get("prompt_tokens")),
+        counts.count(usage.get("completion_tokens")),
+        counts.count(usage.get("total_tokens")),
+        prompt_details,
+        counts.counts(usage.get("completion_tokens_details")),
+    )
+    return None if normalised is None else Reported(normalised, counts.reported_cost(usage))
+
+
+def _usage_object(message: dict[str, Any]) -> object:
+    """Return the usage member; Groq's own `x_groq.usage` where there is no other."""
+    usage = message.get("usage")
+    if usage is None and isinstance(groq := message.get("x_groq"), dict):
+        return groq.get("usage")
+    return usage
+
+
+def _is_plain(frames: bytes) -> bool:
+    """Tell that no frame ends anything, fails or counts. Text cannot hide these: its quotes are escaped."""
+    return not (
+        b'"finish_reason":"' in frames
+        or b'"finish_reason": "' in frames
+        or b'"error"' in frames
+        or b"[DONE]" in frames
+        or b"event:" in frames
+        or (b'"usage"' in frames and _counts(frames))
+    )
+
+
+def _counts(frames: bytes) -> bool:
+    """Tell whether one of the usage members is not null."""
+    named = frames.count(b'"usage"')
+    return named != frames.count(b'"usage":null') and named != frames.count(b'"usage": null')
+
+
+def _only_counts_on(data: bytes) -> bool:
+    """Tell that a frame differs from plain content by its usage alone, as where usage rides on each frame."""
+    return (
+        data.startswith(b"{")
+        and data.rstrip().endswith(b"}")
+        and b'"choices":[{' in data
+        and b'"usage":{' in data
+        and b'"finish_reason":"' not in data
+        and b'"finish_reason": "' not in data
+        and b'"error"' not in data
+    )
+
+
+def _says_something(delta: dict[str, Any]) -> bool:
+    return any(value for name, value in delta.items() if name != "role")
+
+
+def _stream_options(fields: dict[str, Raw]) -> dict[str, Raw]:
+    raw = fields.get(_STREAM_OPTIONS)
+    if raw is None or (text := bytes(raw)) == b"null":
+        return {}
+    return read_object(text, _STREAM_OPTIONS, _STREAM_OPTIONS)
+
+
+def _asking_for_usage(fields: dict[str, Raw]) -> bytes:
+    options = _stream_options(fields)
+    if not options:
+        return b'{"include_usage":true}'
+    return splice(bytes(fields[_STREAM_OPTIONS]), options, {_INCLUDE_USAGE: b"true"})
+
+
+def _max_output(fields: dict[str, Raw]) -> int | None:
+    """Return the larger maximum where both are given, since upstreams differ in which one they heed."""
+    asked = [most for name in _MAXIMA if (most := head_fields.whole(fields, name, 0)) is not None]
+    return max(asked, default=None)
+
+
+def _completions(fields: dict[str, Raw], n: int) -> int:
+    """Return how many texts are generated: candidates (`best_of` where larger) of every prompt."""
+    return max(n, head_fields.whole(fields, "best_of", 1) or 1) * head_fields.item_count(fields, "prompt")
+
+
+def _reasoning(fields: dict[str, Raw]) -> bool:
+    """Tell whether reasoning was asked for, in OpenAI's, OpenRouter's or DeepSeek's way."""
+    if head_fields.given(fields, "reasoning_effort"):
+        return head_fields.text_of(fields, "reasoning_effort") not in _OFF
+    if head_fields.given(fields, "reasoning") or head_fields.given(fields, "enable_thinking"):
+        return True
+    return head_fields.given(fields, "thinking") and head_fields.switched_on(fields, "thinking")
