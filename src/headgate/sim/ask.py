@@ -98,7 +98,7 @@ def breakpoint_ttl(control: object) -> int:
     return 3600 if control.get("ttl") == "1h" else 300
 
 
-def _plain(value: Any) -> Any:  # noqa: ANN401 - any JSON value
+def _plain(value: Any) -> Any:
     if isinstance(value, dict):
         media = value.get("type") == "base64" or "file_data" in value or "format" in value
         return {

@@ -63,12 +63,15 @@ class Bill:
         return sum_
 
     def cost_nano(self, prices: Mapping[str, Prices]) -> int:
-        """Return nano-USD of all lines, each rounded half up once. Raises KeyError for a model without prices,
-        ValueError for a token class that was charged and has none."""
+        """Return nano-USD of all lines, each rounded half up once.
+
+        Raises KeyError for a model without prices, ValueError for a charged token class without one.
+        """
         return sum(_line_cost(line.usage, prices[line.model]) for line in self.lines if line.usage != Usage())
 
 
 def add_usage(left: Usage, right: Usage) -> Usage:
+    """Return the sum of two usages, class by class."""
     return Usage(*(getattr(left, name) + getattr(right, name) for name in Usage.__struct_fields__))
 
 

@@ -15,7 +15,7 @@ from headgate.sim.content import Answer, compose
 from headgate.sim.directive import Directive, FaultQueue, decide
 from headgate.sim.errors import error_body
 from headgate.sim.faults import Fault
-from headgate.sim.models import one_model, models
+from headgate.sim.models import models, one_model
 from headgate.sim.record import SimRequest
 from headgate.sim.script import Reply, answered, json_reply, unanswered
 
@@ -44,9 +44,7 @@ class Charge(msgspec.Struct, frozen=True):
 class Brain:
     """All state of one simulated vendor. `clock` returns monotonic ns."""
 
-    def __init__(
-        self, *, seed: int, api_key: str | None, clock: Callable[[], int], keep: int = _KEPT
-    ) -> None:
+    def __init__(self, *, seed: int, api_key: str | None, clock: Callable[[], int], keep: int = _KEPT) -> None:
         self.seed = seed
         self._api_key = api_key
         self.cache = PromptCache(clock)
@@ -123,8 +121,6 @@ class Brain:
     def _composed(self, ask: Ask, directive: Directive) -> tuple[Reply, Charge | None]:
         answer = compose(self.seed, ask, directive, self._input(ask))
         reply = answered(answer, directive)
-        if ask.endpoint is Endpoint.COUNT_TOKENS:
-            return reply, None
         return reply, _charge(answer, directive)
 
     def _input(self, ask: Ask) -> InputTokens:
@@ -144,9 +140,7 @@ class Brain:
             return
         if charge.breaks and ended is Outcome.COMPLETED:
             record.outcome = Outcome.CUT
-        record.usage = msgspec.structs.replace(
-            charge.input, output=spent, reasoning=min(charge.reasoning, spent)
-        )
+        record.usage = msgspec.structs.replace(charge.input, output=spent, reasoning=min(charge.reasoning, spent))
         self.bill.add(BillLine(record.model, record.endpoint, record.outcome, record.usage))
 
 
@@ -155,6 +149,8 @@ def _charge(answer: Answer, directive: Directive) -> Charge | None:
         return None
     if directive.fault in _ERROR_FAULTS and not answer.ask.stream and directive.fault is not Fault.MALFORMED:
         return None
+    if answer.ask.endpoint is Endpoint.COUNT_TOKENS:
+        return Charge(Usage(), 0, breaks=False)
     tokens = answer.input
     usage = Usage(
         input=tokens.fresh,
@@ -162,7 +158,7 @@ def _charge(answer: Answer, directive: Directive) -> Charge | None:
         cache_write_5m=tokens.write_5m,
         cache_write_1h=tokens.write_1h,
     )
-    return Charge(usage, answer.reasoning, directive.fault in _ERROR_FAULTS)
+    return Charge(usage, answer.reasoning, breaks=directive.fault in _ERROR_FAULTS)
 
 
 def _dialect(record: SimRequest) -> Dialect:

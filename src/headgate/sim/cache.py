@@ -55,7 +55,7 @@ class PromptCache:
         self._entries.clear()
 
     def automatic(self, scope: str, segments: Sequence[Segment]) -> InputTokens:
-        """OpenAI: the longest known prefix of at least 1,024 tokens, in steps of 128; then remember this one's."""
+        """OpenAI: read the longest known prefix of 1,024 tokens or more, in steps of 128; remember this one."""
         data = b"".join(segment.data for segment in segments)
         total = count(data)
         state = blake2b(scope.encode() + b"\0auto", digest_size=16)
@@ -76,7 +76,8 @@ class PromptCache:
         """Anthropic: read to the last known entry, write to the breakpoints after it, the rest fresh.
 
         With A the end of what is read, B the last 1-hour breakpoint and C the last breakpoint of all:
-        A is read, B - A written for an hour, C - B for five minutes, the rest fresh (Anthropic's docs on mixed TTLs).
+        A is read, B - A written for an hour, C - B for five minutes, the rest fresh (Anthropic's docs, "mixing
+        different TTLs").
         """
         keys, ends = self._prefixes(scope, segments)
         marks = [at for at, segment in enumerate(segments) if segment.ttl and ends[at] >= MINIMUM]

@@ -54,7 +54,7 @@ def _tools(body: Json) -> list[Tool]:
     return found
 
 
-def _forced(choice: Any) -> str:  # noqa: ANN401 - any JSON value
+def _forced(choice: Any) -> str:
     if choice == "required":
         return "any"
     function = choice.get("function") if isinstance(choice, dict) else None
@@ -93,6 +93,7 @@ def unary(answer: Answer, mode: UsageMode) -> Json:
 
 
 def fingerprint(answer: Answer) -> str:
+    """Return the system_fingerprint of an answer."""
     return f"fp_sim{answer.id[:6]}"
 
 
@@ -116,7 +117,7 @@ def _call(call: Call) -> Json:
 
 
 def stream(answer: Answer, mode: UsageMode) -> list[Frame]:
-    """Return the frames: a role frame per choice, content, a finish frame per choice, usage if asked, [DONE]."""
+    """Return the frames: a role and a finish frame per choice, content between, usage if asked, [DONE]."""
     frames = [_role(answer, index, choice) for index, choice in enumerate(answer.choices)]
     for index, choice in enumerate(answer.choices):
         frames += _content(answer, index, choice)
@@ -143,9 +144,7 @@ def _cumulative(answer: Answer, frames: list[Frame]) -> list[Frame]:
     found = []
     for frame in frames:
         said += frame.tokens
-        found.append(
-            Frame(_with(frame.payload, "usage", usage(answer, said)), frame.kind, None, frame.tokens)
-        )
+        found.append(Frame(_with(frame.payload, "usage", usage(answer, said)), frame.kind, None, frame.tokens))
     return found
 
 
@@ -153,18 +152,24 @@ def _on_last(answer: Answer, frames: list[Frame]) -> list[Frame]:
     """Merge each choice's finish into its last content frame; the very last of them carries the usage."""
     kept = [frame for frame in frames if frame.kind is not FrameKind.CLOSING]
     for end in (frame for frame in frames if frame.kind is FrameKind.CLOSING):
-        index = end.payload["choices"][0]["index"]  # type: ignore[index]  # chunks are objects
-        mine = [at for at, frame in enumerate(kept) if frame.payload["choices"][0]["index"] == index]  # type: ignore[index]
-        if not mine:
+        index = _only_choice(end)["index"]
+        mine = [frame for frame in kept if _only_choice(frame)["index"] == index]
+        if mine:
+            _only_choice(mine[-1])["finish_reason"] = _only_choice(end)["finish_reason"]
+        else:
             kept.append(end)
-            continue
-        kept[mine[-1]].payload["choices"][0]["finish_reason"] = end.payload["choices"][0]["finish_reason"]  # type: ignore[index]
     last = kept[-1]
     kept[-1] = Frame(_with(last.payload, "usage", usage(answer)), last.kind, None, last.tokens)
     return kept
 
 
-def _with(payload: Any, key: str, value: object) -> Json:  # noqa: ANN401 - a chunk
+def _only_choice(frame: Frame) -> Json:
+    payload: Any = frame.payload
+    choice: Json = payload["choices"][0]
+    return choice
+
+
+def _with(payload: Any, key: str, value: object) -> Json:
     return {**{name: item for name, item in payload.items() if name != "x_sim"}, key: value, "x_sim": X_SIM}
 
 

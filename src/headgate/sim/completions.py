@@ -34,8 +34,7 @@ def read(body: Json) -> Ask:
 def unary(answer: Answer, mode: UsageMode) -> Json:
     """Return the whole answer as one body."""
     choices = [
-        _choice(index, "".join(choice.text), _finish(choice.finish))
-        for index, choice in enumerate(answer.choices)
+        _choice(index, "".join(choice.text), _finish(choice.finish)) for index, choice in enumerate(answer.choices)
     ]
     body = _envelope(answer, choices)
     if mode is not UsageMode.NONE:

@@ -1,4 +1,4 @@
-"""One client's connection: h11 reads and frames, the script is played, and the client is watched meanwhile."""
+"""One client's connection: h11 frames, the script is played, and the client is watched meanwhile."""
 
 import asyncio
 import contextlib
@@ -49,10 +49,12 @@ class Connection:
         try:
             while await self._exchange():
                 self._http.start_next_cycle()
-        except ConnectionError:
+            self._writer.close()
+            await self._writer.wait_closed()
+        except OSError:
             pass  # the client's reset; its request's outcome is recorded already
         finally:
-            self._writer.close()
+            self._writer.transport.abort()
 
     async def _exchange(self) -> bool:
         """Serve one request. Return whether the connection can serve another."""
@@ -95,7 +97,7 @@ class Connection:
             self._http.receive_data(await self._reader.read(_READ))
 
     async def _read_and_decide(self, record: SimRequest) -> tuple[Reply, Charge | None]:
-        """Read the body and ask the brain. Raises ConnectionResetError if the client leaves before its end."""
+        """Read the body, ask the brain. Raises ConnectionResetError if the client leaves before its end."""
         parts, size = [], 0
         while True:
             try:

@@ -66,9 +66,7 @@ class Answer(msgspec.Struct, frozen=True):
         return sum(len(choice.reasoning) for choice in self.choices)
 
 
-_EPOCH = (
-    1_760_000_000  # seconds; an answer's `created` depends on the request alone, so that equal asks are equal
-)
+_EPOCH = 1_760_000_000  # seconds; an answer's `created` depends on the request alone, so that equal asks are equal
 
 
 def compose(seed: int, ask: Ask, directive: Directive, input_tokens: InputTokens) -> Answer:
@@ -119,7 +117,7 @@ def _call(dice: Dice, tool: Tool) -> Call:
     return Call(dice.hex(24), tool.name, parts)
 
 
-def _example(dice: Dice, schema: Json, depth: int) -> Any:  # noqa: ANN401 - any JSON value
+def _example(dice: Dice, schema: Json, depth: int) -> Any:
     """Return a value of a JSON Schema; what the sim does not know is a word."""
     if schema.get("enum"):
         return schema["enum"][dice.below(len(schema["enum"]))]

@@ -17,6 +17,7 @@ _PREFIX = "/_sim"
 
 
 def owns(path: str) -> bool:
+    """Return whether a path belongs to the control API."""
     return path == _PREFIX or path.startswith(_PREFIX + "/")
 
 
@@ -32,13 +33,13 @@ def reply(brain: "Brain", method: str, path: str, body: bytes) -> Reply:
         return json_reply(400, {"error": str(error)})
 
 
-def queue(body: Any) -> Queued:  # noqa: ANN401 - any JSON value
+def queue(body: Any) -> Queued:
     """Read {"fault": name, "times": 1, "match": {"model": …, "endpoint": …}, …options of a directive}.
 
     Raises ValueError for what is not known.
     """
     if not isinstance(body, dict):
-        raise ValueError("sim: the body must be a JSON object")
+        raise ValueError("sim: the body must be a JSON object")  # noqa: TRY004 - an answer, not a bug
     options = {key: str(value) for key, value in body.items() if key not in ("times", "match")}
     match = body.get("match") or {}
     times = body.get("times", 1)

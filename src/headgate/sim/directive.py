@@ -7,9 +7,7 @@ import msgspec
 from headgate.sim.faults import Fault
 
 _DIRECTIVE = re.compile(r"\[\[sim\b([^\]]*)\]\]")
-_MODEL = re.compile(
-    r"(?:^|[-:/+])sim-(" + "|".join(sorted(map(re.escape, Fault), key=len, reverse=True)) + r")$"
-)
+_MODEL = re.compile(r"(?:^|[-:/+])sim-(" + "|".join(sorted(map(str, Fault), key=len, reverse=True)) + r")$")
 _DURATION = re.compile(r"^(\d+(?:\.\d+)?)(ms|s|us)?$")
 _UNIT_NS = {"us": 1_000, "ms": 1_000_000, "s": 1_000_000_000}
 _BIG_FRAME = 20_000_000
@@ -19,9 +17,10 @@ class Directive(msgspec.Struct, frozen=True, gc=False):
     """What one answer shall be like. `None` means: as the sim chooses from its seed.
 
     tokens: output tokens beside reasoning and tool calls; ttft, gap: ns before the first content frame and
-    between content frames; frame: tokens per content frame; reasoning: tokens of it; tool: name of the tool to call
-    ("any": the first); calls: how many; after: content frames before the fault; retry_after: the header's value
-    ("none": left out); size: bytes of a big frame; to: Location of a redirect; on: only where the model's name holds this.
+    between content frames; frame: tokens per content frame; reasoning: tokens of it; tool: name of the tool
+    to call ("any": the first); calls: how many; after: content frames before the fault; retry_after: the
+    header's value ("none": left out); size: bytes of a big frame; to: Location of a redirect; on: obeyed only
+    where the model's name holds this.
     """
 
     tokens: int | None = None
@@ -99,7 +98,7 @@ def in_model(model: str) -> Fault | None:
 
 
 class Queued(msgspec.Struct):
-    """A directive waiting for requests that match: `model` is part of its name, `endpoint` its path below /v1."""
+    """A directive waiting for requests: `model` is part of its name, `endpoint` its path below /v1."""
 
     directive: Directive
     times: int = 1
@@ -130,7 +129,7 @@ class FaultQueue:
 
 
 def decide(queue: FaultQueue, text: str, model: str, endpoint: str) -> Directive:
-    """Return what steers this request: queue, then directive in the text, then the model's name for the fault.
+    """Return what steers this request: queue, else directive in the text, and a fault in the model's name.
 
     Raises ValueError for a directive that cannot be read.
     """

@@ -47,9 +47,7 @@ ANTHROPIC: dict[int, tuple[str, str]] = {
     503: ("api_error", "Service temporarily unavailable"),
     529: ("overloaded_error", "Overloaded"),
 }
-_CONTEXT = (
-    "This model's maximum context length is 128000 tokens. However, your messages resulted in 130000 tokens."
-)
+_CONTEXT = "This model's maximum context length is 128000 tokens. However, your messages resulted in 130000 tokens."
 _QUOTA = "You exceeded your current quota, please check your plan and billing details."
 _TITLES = {
     502: "502 Bad Gateway",
@@ -75,11 +73,13 @@ LOCAL: dict[Fault, Json] = {
 
 
 def openai_error(status: int, message: str | None = None, param: str | None = None) -> Json:
+    """Return OpenAI's body of a status, in its usual words unless a message is given."""
     words, kind, code = OPENAI.get(status, OPENAI[500])
     return {"error": {"message": message or words, "type": kind, "param": param, "code": code}}
 
 
 def anthropic_error(status: int, message: str | None = None) -> Json:
+    """Return Anthropic's body of a status, in its usual words unless a message is given."""
     kind, words = ANTHROPIC.get(status, ANTHROPIC[500])
     return {
         "type": "error",
@@ -121,7 +121,8 @@ def _context_message(dialect: Dialect) -> str:
 
 def page(title: str) -> bytes:
     """Return an HTML page, as proxies put in the place of an answer."""
-    return f"<html>\r\n<head><title>{title}</title></head>\r\n<body><h1>{title}</h1></body>\r\n</html>\r\n".encode()
+    head = f"<html>\r\n<head><title>{title}</title></head>\r\n"
+    return f"{head}<body><h1>{title}</h1></body>\r\n</html>\r\n".encode()
 
 
 def error_frame(dialect: Dialect, number: int) -> Frame:

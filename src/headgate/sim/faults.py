@@ -79,9 +79,7 @@ TABLE: tuple[FaultInfo, ...] = (
     FaultInfo(Fault.S404, "status 404, the model does not exist"),
     FaultInfo(Fault.S408, _STATUS.format(408)),
     FaultInfo(Fault.S413, _STATUS.format(413)),
-    FaultInfo(
-        Fault.S429, "status 429, rate limit, with Retry-After", options="retry_after (default 1; none)"
-    ),
+    FaultInfo(Fault.S429, "status 429, rate limit, with Retry-After", options="retry_after (default 1; none)"),
     FaultInfo(Fault.S429_QUOTA, "status 429, the quota is used up, without Retry-After"),
     FaultInfo(Fault.S500, _STATUS.format(500), options="retry_after"),
     FaultInfo(Fault.S502, "status 502 with an HTML page, as proxies send it", options="retry_after"),
@@ -128,9 +126,7 @@ TABLE: tuple[FaultInfo, ...] = (
     FaultInfo(Fault.USAGE_EVERY, "chat, completions: cumulative usage on every frame", _NONE),
     FaultInfo(Fault.NO_DONE, "no terminal frame ([DONE], message_stop, response.completed)", _NONE),
     FaultInfo(Fault.DRIP, "one byte at a time, each in a chunk of its own"),
-    FaultInfo(
-        Fault.BIG_FRAME, "the first content frame has a field of 20 MB", "the body has it", "size (bytes)"
-    ),
+    FaultInfo(Fault.BIG_FRAME, "the first content frame has a field of 20 MB", "the body has it", "size (bytes)"),
     FaultInfo(Fault.CRLF, "lines end in CR LF", _NONE),
     FaultInfo(Fault.COMMENTS, "an SSE comment before every frame", _NONE),
     FaultInfo(Fault.LONG_LENGTH, "Content-Length says 100 bytes more than come, then the connection closes"),

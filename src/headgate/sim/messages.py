@@ -80,19 +80,18 @@ def _tools(body: Json) -> list[Tool]:
     return [
         Tool(tool["name"], tool["input_schema"])
         for tool in body.get("tools") or []
-        if isinstance(tool, dict)
-        and isinstance(tool.get("name"), str)
-        and isinstance(tool.get("input_schema"), dict)
+        if isinstance(tool, dict) and isinstance(tool.get("name"), str) and isinstance(tool.get("input_schema"), dict)
     ]
 
 
-def _forced(choice: Any) -> str:  # noqa: ANN401 - any JSON value
+def _forced(choice: Any) -> str:
     if not isinstance(choice, dict):
         return ""
     return {"any": "any", "tool": str(choice.get("name", "any"))}.get(str(choice.get("type")), "")
 
 
 def count_tokens(answer: Answer, _mode: UsageMode) -> Json:
+    """Return the body of count_tokens: all input classes together."""
     return {"input_tokens": answer.input.total, "x_sim": X_SIM}
 
 
@@ -148,13 +147,7 @@ def _blocks(answer: Answer, choice: Choice) -> list[Json]:
         blocks.append({"type": "thinking", "thinking": thinking, "signature": signature(answer)})
     if choice.text:
         blocks.append({"type": "text", "text": "".join(choice.text)})
-    for call in choice.calls:
-        blocks.append(_tool_use(call) | {"input": _parsed("".join(call.arguments))})
-    return blocks
-
-
-def _parsed(text: str) -> Any:  # noqa: ANN401 - any JSON value
-    return msgspec.json.decode(text)
+    return blocks + [_tool_use(call) | {"input": msgspec.json.decode("".join(call.arguments))} for call in choice.calls]
 
 
 def signature(answer: Answer) -> str:
@@ -167,7 +160,7 @@ def _tool_use(call: Call) -> Json:
 
 
 def stream(answer: Answer, mode: UsageMode) -> list[Frame]:
-    """Return the frames: message_start, a ping after the first block's start, blocks, message_delta, message_stop."""
+    """Return the frames: message_start, a ping, blocks, message_delta, message_stop."""
     choice = answer.choices[0]
     start = _message(answer, [], None)
     delta: Json = {"delta": {"stop_reason": _FINISH[choice.finish], "stop_sequence": None}}
@@ -177,7 +170,7 @@ def stream(answer: Answer, mode: UsageMode) -> list[Frame]:
     frames = [_frame("message_start", {"message": start}, FrameKind.PREAMBLE)]
     for block in _block_frames(answer, choice):
         frames.append(block)
-        if len(frames) == 2:  # noqa: PLR2004 - after message_start and the first content_block_start
+        if len(frames) == 2:
             frames.append(_frame("ping", {}, FrameKind.PREAMBLE))
     frames.append(_frame("message_delta", delta, FrameKind.CLOSING))
     return [*frames, _frame("message_stop", {}, FrameKind.TERMINAL)]
@@ -194,15 +187,12 @@ def _block_frames(answer: Answer, choice: Choice) -> list[Frame]:
         blocks.append(_thinking(answer, choice))
     if choice.text:
         deltas = [
-            ({"type": "text_delta", "text": "".join(run)}, len(run))
-            for run in grouped(choice.text, answer.frame)
+            ({"type": "text_delta", "text": "".join(run)}, len(run)) for run in grouped(choice.text, answer.frame)
         ]
         blocks.append(({"type": "text", "text": ""}, deltas))
     for call in choice.calls:
         first: tuple[Json, int] = ({"type": "input_json_delta", "partial_json": ""}, count(call.name))
-        rest = [
-            ({"type": "input_json_delta", "partial_json": piece}, count(piece)) for piece in call.arguments
-        ]
+        rest = [({"type": "input_json_delta", "partial_json": piece}, count(piece)) for piece in call.arguments]
         blocks.append((_tool_use(call), [first, *rest]))
     frames = []
     for index, (start, deltas) in enumerate(blocks):

@@ -14,8 +14,9 @@ _SECRET = {"authorization", "x-api-key", "api-key", "cookie", "proxy-authorizati
 class SimRequest:
     """One request as it came, and how it ended. `outcome` is None while it runs.
 
-    `headers` are (lower-case name, value) in their order, credentials included, so neither they nor the bodies
-    are in the repr. `usage` is what was charged; `answer` the bytes of the body that were sent, without chunk framing.
+    `headers` are (lower-case name, value) in their order, credentials included, so neither they nor the
+    bodies are in the repr. `usage` is what was charged; `answer` the bytes of the body that were sent,
+    without chunk framing.
     """
 
     number: int
@@ -72,4 +73,5 @@ class SimRequest:
 
 
 def fingerprint(secret: str) -> str:
+    """Return a short mark by which a credential can be recognised, not recovered."""
     return f"blake2b:{digest(secret).hex()[:12]}"

@@ -42,13 +42,14 @@ def read(body: Json) -> Ask:
     )
 
 
-def _forced(choice: Any) -> str:  # noqa: ANN401 - any JSON value
+def _forced(choice: Any) -> str:
     if choice == "required":
         return "any"
     return str(choice.get("name", "")) if isinstance(choice, dict) else ""
 
 
 def usage(answer: Answer) -> Json:
+    """Return the Responses API's usage: cached tokens are part of the input."""
     return {
         "input_tokens": answer.input.total,
         "input_tokens_details": {"cached_tokens": answer.input.read, "cache_write_tokens": 0},

@@ -5,7 +5,7 @@ from typing import Any
 
 import msgspec
 
-from headgate.model.dialect import DIALECT_OF, Dialect
+from headgate.model.dialect import DIALECT_OF, Dialect, Endpoint
 from headgate.sim import chat, completions, embeddings, messages, responses
 from headgate.sim.ask import Json
 from headgate.sim.content import Answer
@@ -13,11 +13,10 @@ from headgate.sim.directive import Directive
 from headgate.sim.errors import error_body, error_frame, fault_body, page
 from headgate.sim.faults import STATUS, Fault
 from headgate.sim.frames import Frame, FrameKind, UsageMode, encode
-from headgate.model.dialect import Endpoint
 
 
 class Send(msgspec.Struct, frozen=True, gc=False):
-    """Write bytes of the body; `tokens` of output are charged with it. `content`: the client hears the model."""
+    """Write bytes of the body; `tokens` of output are charged with it. `content`: it is a content frame."""
 
     data: bytes
     tokens: int = 0
@@ -50,7 +49,7 @@ Step = Send | Head | Pause | Hang | Gate | Drop
 
 
 class Reply(msgspec.Struct):
-    """A script. `length`: the body's announced bytes, None for chunks. `spent`: output tokens charged at once."""
+    """A script. `length`: announced bytes of the body, None: chunks. `spent`: output charged at once."""
 
     status: int
     headers: list[tuple[str, str]]
@@ -80,6 +79,7 @@ _MODES = {
     Fault.USAGE_ON_LAST: UsageMode.ON_LAST,
     Fault.USAGE_EVERY: UsageMode.EVERY,
 }
+_BROKEN_FRAME = b'data: {"id": "broken", "choices": [{"del\n\n'
 _EXCESS = 100  # bytes that LONG_LENGTH announces and never sends
 
 
@@ -89,6 +89,7 @@ def whole(status: int, body: bytes, kind: str = JSON_TYPE, *headers: tuple[str, 
 
 
 def json_reply(status: int, body: object, *headers: tuple[str, str]) -> Reply:
+    """Return the script of a JSON body that is sent at once."""
     return whole(status, msgspec.json.encode(body), JSON_TYPE, *headers)
 
 
@@ -186,9 +187,7 @@ def _stream(frames: list[Frame], directive: Directive, dialect: Dialect) -> Repl
         if fault is Fault.COMMENTS:
             steps.append(Send(b": sim" + newline + newline))
         steps.append(Send(encode(frame, newline), frame.tokens, content))
-    return Reply(
-        200, [("content-type", _SSE_TYPE), ("cache-control", "no-cache")], _broken(steps, directive, dialect)
-    )
+    return Reply(200, [("content-type", _SSE_TYPE), ("cache-control", "no-cache")], _broken(steps, directive, dialect))
 
 
 def _padded(frames: list[Frame], size: int) -> list[Frame]:
@@ -199,37 +198,37 @@ def _padded(frames: list[Frame], size: int) -> list[Frame]:
 
 
 def _broken(steps: list[Step], directive: Directive, dialect: Dialect) -> list[Step]:
-    """Return the steps with head and, where the fault strikes in mid-stream, what happens there."""
+    """Return the steps with the head and, where the fault strikes in mid-stream, what happens there."""
     fault = directive.fault
     if fault is Fault.HANG_HEADERS:
         return [Hang()]
-    at = _position(steps, 0 if fault is Fault.ERROR_FIRST else directive.after)
-    kept = [Head(), *steps[:at]]
     if fault is Fault.HANG_FIRST:
         return [Head(), Hang()]
-    if fault is Fault.HANG:
-        return [*kept, Hang()]
-    if fault is Fault.HOLD:
-        return [*kept, Gate(), *steps[at:]]
-    if fault in (Fault.CUT, Fault.CUT_RST):
-        return [*kept, Drop(rst=fault is Fault.CUT_RST)]
-    if fault is Fault.CUT_MID:
-        after = next(step.data for step in steps[at:] if isinstance(step, Send))
-        return [*kept, Send(after[: len(after) // 2]), Drop()]
     if fault is Fault.ERROR_ONLY:
         return [Head(), Send(encode(error_frame(dialect, 0)))]
-    sent = [step for step in kept if isinstance(step, Send)]
+    at = _position(steps, 0 if fault is Fault.ERROR_FIRST else directive.after)
+    ending = _ending(steps, at, fault, dialect)
+    if fault is Fault.HOLD:
+        return [Head(), *steps[:at], Gate(), *steps[at:]]
+    return [Head(), *steps] if ending is None else [Head(), *steps[:at], *ending]
+
+
+def _ending(steps: list[Step], at: int, fault: Fault | None, dialect: Dialect) -> list[Step] | None:
+    """Return what comes in the place of the steps from `at` on, None if the fault leaves them."""
+    sent = [step for step in steps[:at] if isinstance(step, Send)]
+    following = next((step.data for step in steps[at:] if isinstance(step, Send)), b"")
     if fault is Fault.FAILED and dialect is Dialect.OPENAI_RESPONSES:
-        return [*kept, Send(_failed(sent))]
+        return [Send(_failed(sent))]
     if fault in (Fault.ERROR_FIRST, Fault.ERROR_MID, Fault.FAILED):
-        return [*kept, Send(encode(error_frame(dialect, len(sent))))]
-    if fault is Fault.MALFORMED:
-        return [
-            *kept,
-            Send(b'data: {"id": "broken", "choices": [{"del\n\n'),
-            Send(b"this line is no SSE\n\n"),
-        ]
-    return [Head(), *steps]
+        return [Send(encode(error_frame(dialect, len(sent))))]
+    endings: dict[Fault | None, list[Step]] = {
+        Fault.HANG: [Hang()],
+        Fault.CUT: [Drop()],
+        Fault.CUT_RST: [Drop(rst=True)],
+        Fault.CUT_MID: [Send(following[: len(following) // 2]), Drop()],
+        Fault.MALFORMED: [Send(_BROKEN_FRAME), Send(b"this line is no SSE\n\n")],
+    }
+    return endings.get(fault)
 
 
 def _failed(sent: list[Send]) -> bytes:

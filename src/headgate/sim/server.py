@@ -21,8 +21,9 @@ _BACKLOG = 1024
 class SimServer:
     """`async with SimServer(port=0, seed=1) as sim:` serves until the block is left.
 
-    seed: picks every answer; api_key: if set, requests without it get the vendor's 401; clock: monotonic ns, for the
-    prompt caches; keep: how many requests are remembered, the oldest go first; max_body: bytes, more gets 413.
+    seed: picks every answer; api_key: if set, requests without it get the vendor's 401; clock: monotonic ns,
+    for the prompt caches; keep: how many requests are remembered, the oldest go first; max_body: bytes, more
+    gets 413.
     Raises OSError if the port cannot be bound.
     """
 
@@ -99,9 +100,7 @@ class SimServer:
 
     async def start(self) -> None:
         """Bind and begin to serve; `port` is the real one afterwards."""
-        self._server = await asyncio.start_server(
-            self._connected, self.host, self.port, limit=2**18, backlog=_BACKLOG
-        )
+        self._server = await asyncio.start_server(self._connected, self.host, self.port, limit=2**18, backlog=_BACKLOG)
         self.port = self._server.sockets[0].getsockname()[1]
 
     async def stop(self) -> None:

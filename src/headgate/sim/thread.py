@@ -42,7 +42,7 @@ class SimThread:
 
     @property
     def requests(self) -> list[SimRequest]:
-        return self._call(lambda: self._sim.requests)
+        return self._sim.requests
 
     @property
     def bill(self) -> Bill:

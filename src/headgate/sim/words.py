@@ -5,12 +5,12 @@ from hashlib import blake2b
 BYTES_PER_TOKEN = 4
 
 # Each entry is three bytes of UTF-8, so that a word and its space are exactly one token.
-_WORDS = (
+_TEXT = (
     "the and fox ran sat cat dog sun sea sky owl elm oak ash ivy fog dew ice mud bay cow hen "
     "red old new low big wet dry odd shy sly saw met led fed hid dug cut won let put set got "
-    "for but yet nor all few two six ten one any our his her its who why how où né 水 canal"
-).split()
-_SHORT = tuple(word for word in _WORDS if len(word.encode()) == 3)  # noqa: PLR2004 - a token less its space
+    "for but yet nor all few two six ten one any our his her its who why how où né 水"
+)
+_WORDS = tuple(_TEXT.split())
 _WAVE = "🌊"  # four bytes: a token alone, and a frame that no ASCII-only reader survives
 
 
@@ -58,5 +58,5 @@ def pieces(dice: Dice, tokens: int) -> list[str]:
 
 
 def _piece(dice: Dice) -> str:
-    at = dice.below(len(_SHORT) + 1)
-    return _WAVE if at == len(_SHORT) else _SHORT[at] + " "
+    at = dice.below(len(_WORDS) + 1)
+    return _WAVE if at == len(_WORDS) else _WORDS[at] + " "
