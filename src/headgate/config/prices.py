@@ -294,7 +294,7 @@ def _rate(value: object) -> Rate | None:
 
 @cache
 def _find(vendor_id: str, name: str) -> "genai.ModelInfo | None":
-    """Cached, since a reload asks for the same names again and matching goes through a vendor's whole list."""
+    """Cached: a reload asks for the same names again, and matching goes through a vendor's whole list."""
     vendors = _vendors()
     vendor = next(vendor for vendor in vendors if vendor.id == vendor_id)
     return vendor.find_model(name, all_providers=vendors)
