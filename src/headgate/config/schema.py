@@ -84,6 +84,7 @@ class TimeoutsConfig(Section):
     """How long an upstream may take."""
 
     connect: Duration = duration("5s")
+    answer: Duration = duration("10m")
     first_token: Duration = duration("60s")
     idle: Duration = duration("60s")
 
