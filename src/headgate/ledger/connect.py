@@ -40,7 +40,9 @@ class Durability(StrEnum):
     FSYNC = "fsync"
 
 
-def connect_sqlite(path: Path, *, durability: Durability | None, create: bool = False) -> sqlite3.Connection:
+def connect_sqlite(
+    path: Path, *, durability: Durability | None, create: bool = False, cached_statements: int = 32
+) -> sqlite3.Connection:
     """Open an SQLite ledger in autocommit mode; `durability` None opens it read-only.
 
     Raises StoreAbsent or LedgerUnusable with what to do.
@@ -50,9 +52,7 @@ def connect_sqlite(path: Path, *, durability: Durability | None, create: bool = 
             f"The directory {path.parent} of the ledger does not exist. Create it: mkdir -p {path.parent}"
         )
     if path.is_dir():
-        raise LedgerUnusable(
-            f"{path} is a directory; ledger.url must name a file, such as {path / 'headgate.db'}"
-        )
+        raise LedgerUnusable(f"{path} is a directory; ledger.url must name a file, such as {path / 'headgate.db'}")
     mode = "ro" if durability is None else "rwc" if create else "rw"
     quoted = str(path).replace("%", "%25").replace("?", "%3f").replace("#", "%23")
     try:
@@ -62,7 +62,7 @@ def connect_sqlite(path: Path, *, durability: Durability | None, create: bool = 
             isolation_level=None,
             check_same_thread=False,
             timeout=BUSY_TIMEOUT_MS / 1000,
-            cached_statements=64,
+            cached_statements=cached_statements,
         )
     except sqlite3.Error as error:
         raise translate_sqlite(error, path) from error

@@ -87,9 +87,7 @@ class Ledger:
             yield
             return
         if not self.url.sqlite_path.exists():
-            raise LedgerUnusable(
-                f"There is no ledger at {self.url.sqlite_path} yet; `headgate serve` creates it."
-            )
+            raise LedgerUnusable(f"There is no ledger at {self.url.sqlite_path} yet; `headgate serve` creates it.")
         locks.make_directory(directory)
         turn = locks.Turn(directory)
         try:
@@ -139,8 +137,6 @@ def _engine(url: LedgerUrl, durability: Durability | None) -> sa.Engine:
 
 
 def _pg(url: LedgerUrl, durability: Durability | None) -> Any:
-    connection = connect.connect_postgres(
-        url, durability=durability, statement_timeout_ms=_ADMIN_STATEMENT_TIMEOUT_MS
-    )
+    connection = connect.connect_postgres(url, durability=durability, statement_timeout_ms=_ADMIN_STATEMENT_TIMEOUT_MS)
     connection.autocommit = False
     return connection

@@ -84,9 +84,7 @@ def sweep(ledger: Ledger, directory: Path, now: int) -> list[int]:
     Returns their ids. Each held attempt becomes `lost`, charged at its hold. Raises LedgerUnusable.
     """
     owner = locks.directory_id(directory)
-    living = sa.select(incarnations.c.id).where(
-        incarnations.c.dead_at.is_(None), incarnations.c.lock_dir == owner
-    )
+    living = sa.select(incarnations.c.id).where(incarnations.c.dead_at.is_(None), incarnations.c.lock_dir == owner)
     with ledger.reader().connection() as connection:
         suspects = list(connection.scalars(living))
     taken = {number: lock for number in suspects if (lock := _lock_of(directory, number)) is not None}

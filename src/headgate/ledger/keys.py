@@ -113,9 +113,7 @@ def create_key(
     ensure_account(connection, account, now=now)
     taken = sa.select(keys.c.id).where(keys.c.account == account, keys.c.name == name)
     if connection.scalar(taken) is not None:
-        raise NameTaken(
-            f"The account {account!r} has a key named {name!r} already; rotate it or take another name."
-        )
+        raise NameTaken(f"The account {account!r} has a key named {name!r} already; rotate it or take another name.")
     key = "key_" + secrets.token_hex(8)
     connection.execute(
         keys.insert().values(
@@ -149,13 +147,9 @@ def rotate_key(connection: Connection, key: str, *, now: int, grace: int = DEFAU
 def revoke_key(connection: Connection, key: str, *, now: int) -> None:
     """Make a key and its secrets void at once; again is harmless. Raises UnknownName, OwnedByFile."""
     _own_key(connection, key)
+    connection.execute(keys.update().where(keys.c.id == key, keys.c.revoked_at.is_(None)).values(revoked_at=now))
     connection.execute(
-        keys.update().where(keys.c.id == key, keys.c.revoked_at.is_(None)).values(revoked_at=now)
-    )
-    connection.execute(
-        key_secrets.update()
-        .where(key_secrets.c.key == key, key_secrets.c.revoked_at.is_(None))
-        .values(revoked_at=now)
+        key_secrets.update().where(key_secrets.c.key == key, key_secrets.c.revoked_at.is_(None)).values(revoked_at=now)
     )
     bump_epoch(connection)
 
@@ -250,8 +244,6 @@ def _own_key(connection: Connection, key: str) -> sa.Row[Any, Any, Any, Any]:
 def _add_secret(connection: Connection, key: str, account: str, name: str, now: int) -> NewKey:
     secret = new_secret()
     prefix = secret[:SHOWN_CHARACTERS]
-    connection.execute(
-        key_secrets.insert().values(sha256=hash_secret(secret), key=key, prefix=prefix, created_at=now)
-    )
+    connection.execute(key_secrets.insert().values(sha256=hash_secret(secret), key=key, prefix=prefix, created_at=now))
     bump_epoch(connection)
     return NewKey(key, account, name, secret, prefix)

@@ -42,9 +42,7 @@ def check_version(connection: sa.Connection, shown: str) -> None:
     _refuse_newer(connection, config, shown)
     head = ScriptDirectory.from_config(config).get_current_head()
     if MigrationContext.configure(connection).get_current_revision() != head:
-        raise LedgerUnusable(
-            f"The ledger {shown} has not been migrated to this version; start `headgate serve` once."
-        )
+        raise LedgerUnusable(f"The ledger {shown} has not been migrated to this version; start `headgate serve` once.")
 
 
 def _config() -> Config:

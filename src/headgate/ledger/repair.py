@@ -23,6 +23,5 @@ def scrub(batch: Batch) -> bool:
 
 def _clean(text: str) -> str:
     return "".join(
-        _REPLACEMENT if character == "\0" or "\ud800" <= character <= "\udfff" else character
-        for character in text
+        _REPLACEMENT if character == "\0" or "\ud800" <= character <= "\udfff" else character for character in text
     )

@@ -1,8 +1,9 @@
-"""The hot statements on PostgreSQL: rows travel as one JSON text per table, two round trips per batch."""
+"""The hot statement on PostgreSQL: one statement, one round trip, one transaction per batch.
+
+Rows travel as one JSON text per table. The inserts depend on the fence, so a dead incarnation writes nothing.
+"""
 
 from __future__ import annotations
-
-from typing import Any
 
 import msgspec
 import psycopg
@@ -11,41 +12,45 @@ from headgate.ledger.batch import Batch
 from headgate.ledger.connect import Durability, PgConnection, connect_postgres, translate_postgres
 from headgate.ledger.errors import BadRow, StoreAbsent
 from headgate.ledger.store import Head
-from headgate.ledger.tables import attempts, calls
+from headgate.ledger.tables import calls
 from headgate.ledger.url import LedgerUrl
 
-_ADVANCE = (
-    "UPDATE incarnations SET counter = counter + 1, seen_at = %s WHERE id = %s AND dead_at IS NULL "
-    "RETURNING counter, (SELECT epoch FROM ledger_state)"
-)
 _STANDING = "SELECT counter FROM incarnations WHERE id = %s FOR UPDATE"
 _RETIRE = "UPDATE incarnations SET dead_at = %s WHERE id = %s AND dead_at IS NULL"
-_BALANCES = (
-    "INSERT INTO balances (scope, scope_id, unit, bucket_start, spent, held) "
-    "SELECT r->>0, r->>1, r->>2, (r->>3)::bigint, (r->>4)::bigint, 0 "
-    "FROM json_array_elements(%s::json) WITH ORDINALITY AS t(r, n) ORDER BY n "
-    "ON CONFLICT (scope, scope_id, unit, bucket_start) DO UPDATE SET spent = balances.spent + excluded.spent"
-)
 _TYPES = {"TEXT": "text", "BIGINT": "bigint", "BOOLEAN": "boolean", "BLOB": "text"}
 
 
-def _insert(table: Any) -> str:
+def _calls() -> str:
     """Insert from a JSON array of objects; bytes come as base64, as msgspec writes them."""
-    names = [f'"{column.name}"' for column in table.columns]
-    types = [_TYPES[str(column.type)] for column in table.columns]
-    taken = [
-        f"decode(r.{name}, 'base64')" if str(column.type) == "BLOB" else f"r.{name}"
-        for name, column in zip(names, table.columns, strict=True)
-    ]
-    shape = ", ".join(f"{name} {kind}" for name, kind in zip(names, types, strict=True))
-    return (  # only names from tables.py
-        f"INSERT INTO {table.name} ({', '.join(names)}) "  # noqa: S608
-        f"SELECT {', '.join(taken)} FROM json_to_recordset(%s::json) AS r({shape})"
-    )
+    names = ", ".join(f'"{column.name}"' for column in calls.columns)
+    shape = ", ".join(f'"{column.name}" {_TYPES[str(column.type)]}' for column in calls.columns)
+    taken = names.replace('"facts"', "decode(facts, 'base64')")
+    return f"INSERT INTO calls ({names}) SELECT {taken} FROM json_to_recordset(%s::json) AS r({shape})"  # noqa: S608
 
 
-_CALLS = _insert(calls)
-_ATTEMPTS = _insert(attempts)
+# Kept under psycopg's MAX_CACHED_STATEMENT_LENGTH (4096): a longer text is parsed anew for every batch.
+_WRITE = f"""
+WITH fence AS (
+    UPDATE incarnations SET counter = counter + 1, seen_at = %s WHERE id = %s AND dead_at IS NULL
+    RETURNING counter
+), new_calls AS (
+    {_calls()} WHERE EXISTS (SELECT FROM fence)
+), new_attempts AS (
+    INSERT INTO attempts
+    SELECT * FROM json_populate_recordset(NULL::attempts, %s::json) WHERE EXISTS (SELECT FROM fence)
+), new_balances AS (
+    INSERT INTO balances (scope, scope_id, unit, bucket_start, spent, held)
+    SELECT r->>0, r->>1, r->>2, (r->>3)::bigint, (r->>4)::bigint, 0
+    FROM json_array_elements(%s::json) WITH ORDINALITY AS t(r, n) WHERE EXISTS (SELECT FROM fence) ORDER BY n
+    ON CONFLICT (scope, scope_id, unit, bucket_start)
+    DO UPDATE SET spent = balances.spent + excluded.spent
+)
+SELECT fence.counter, ledger_state.epoch FROM fence, ledger_state
+"""  # noqa: S608  only names from tables.py
+_BEAT = """
+UPDATE incarnations SET counter = counter + 1, seen_at = %s WHERE id = %s AND dead_at IS NULL
+RETURNING counter, (SELECT epoch FROM ledger_state)
+"""
 _encode = msgspec.json.Encoder().encode
 
 
@@ -69,29 +74,19 @@ class PostgresStore:
     def write(self, incarnation: int, now: int, batch: Batch) -> Head | None:
         connection = self._ready()
         try:
-            rows = _encode(batch.calls).decode()
-            attempt_rows = _encode(batch.attempts).decode()
-            balances = batch.balances()
+            rows = tuple(_encode(part).decode() for part in (batch.calls, batch.attempts, batch.balances()))
         except (OverflowError, ValueError, TypeError) as error:
             raise BadRow(str(error)) from error
         try:
-            with connection.pipeline():
-                connection.execute("BEGIN", prepare=True)
-                head = connection.execute(_ADVANCE, (now, incarnation), prepare=True)
-                if batch.calls:
-                    connection.execute(_CALLS, (rows,), prepare=True)
-                if batch.attempts:
-                    connection.execute(_ATTEMPTS, (attempt_rows,), prepare=True)
-                if balances:
-                    connection.execute(_BALANCES, (_encode(balances).decode(),), prepare=True)
-            found = head.fetchone()
-            connection.execute("COMMIT" if found else "ROLLBACK", prepare=True)
+            cursor = connection.execute(
+                _WRITE if batch.calls else _BEAT,
+                (now, incarnation, *rows) if batch.calls else (now, incarnation),
+                prepare=True,
+            )
+            found = cursor.fetchone()
         except psycopg.Error as error:
-            meaning = translate_postgres(error, self._url)
-            if isinstance(meaning, BadRow):
-                self._roll_back(connection)
-            raise meaning from error
-        return Head(*found) if found else None
+            raise translate_postgres(error, self._url) from error
+        return None if found is None else Head(*found)
 
     def standing(self, incarnation: int) -> int | None:
         try:
@@ -103,12 +98,6 @@ class PostgresStore:
     def retire(self, incarnation: int, now: int) -> None:
         try:
             self._ready().execute(_RETIRE, (now, incarnation))
-        except psycopg.Error as error:
-            raise translate_postgres(error, self._url) from error
-
-    def _roll_back(self, connection: PgConnection) -> None:
-        try:
-            connection.execute("ROLLBACK")
         except psycopg.Error as error:
             raise translate_postgres(error, self._url) from error
 

@@ -23,30 +23,25 @@ _ADVANCE = (
 )
 _STANDING = "SELECT counter FROM incarnations WHERE id = ?"
 _RETIRE = "UPDATE incarnations SET dead_at = ? WHERE id = ? AND dead_at IS NULL"
-_ON_CONFLICT = (
-    " ON CONFLICT (scope, scope_id, unit, bucket_start) DO UPDATE SET spent = spent + excluded.spent"
-)
+_ON_CONFLICT = " ON CONFLICT (scope, scope_id, unit, bucket_start) DO UPDATE SET spent = spent + excluded.spent"
 _BALANCE_COLUMNS = ("scope", "scope_id", "unit", "bucket_start", "spent", "held")
-_SIZES = (32, 8, 1)
-"""Rows per statement: few shapes, so that all stay in the statement cache."""
+_MOST_ROWS = 32
+"""Rows per statement at most: each number of rows is a statement of its own, and all must fit the cache."""
+CACHED_STATEMENTS = 4 * _MOST_ROWS
 
 
 class _Insert:
-    """Multi-row inserts into one table, by number of rows."""
+    """Multi-row inserts into one table: one step for up to 32 rows."""
 
     def __init__(self, table: str, columns: Sequence[str], row: str, tail: str = "") -> None:
         names = ", ".join(f'"{name}"' for name in columns)
         head = f"INSERT INTO {table} ({names}) VALUES "  # noqa: S608  only names from records.py
-        self._by_size = {size: head + ", ".join([row] * size) + tail for size in _SIZES}
+        self._by_size = [head + ", ".join([row] * size) + tail for size in range(_MOST_ROWS + 1)]
 
     def run(self, connection: sqlite3.Connection, rows: Sequence[tuple[Any, ...]]) -> None:
-        done = 0
-        for size in _SIZES:
-            sql = self._by_size[size]
-            while len(rows) - done >= size:
-                flat = rows[done] if size == 1 else tuple(chain.from_iterable(rows[done : done + size]))
-                connection.execute(sql, flat)
-                done += size
+        for start in range(0, len(rows), _MOST_ROWS):
+            part = rows[start : start + _MOST_ROWS]
+            connection.execute(self._by_size[len(part)], tuple(chain.from_iterable(part)))
 
 
 def _marks(count: int) -> str:
@@ -77,10 +72,10 @@ class SqliteStore:
             try:
                 self._turn = self._turn or locks.Turn(self._directory)
             except OSError as error:
-                raise StoreAbsent(
-                    f"Cannot use the lock files in {self._directory}: {error.strerror}."
-                ) from error
-            self._connection = connect_sqlite(self._path, durability=self._durability)
+                raise StoreAbsent(f"Cannot use the lock files in {self._directory}: {error.strerror}.") from error
+            self._connection = connect_sqlite(
+                self._path, durability=self._durability, cached_statements=CACHED_STATEMENTS
+            )
 
     def close(self) -> None:
         connection, self._connection = self._connection, None

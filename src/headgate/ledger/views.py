@@ -14,9 +14,7 @@ from headgate.ledger.keys import Identity
 class Reader:
     """Questions to one ledger, each in a read-only transaction of its own. Usable from several threads."""
 
-    def __init__(
-        self, engine: sa.Engine, translated: Callable[[], contextlib.AbstractContextManager[None]]
-    ) -> None:
+    def __init__(self, engine: sa.Engine, translated: Callable[[], contextlib.AbstractContextManager[None]]) -> None:
         self._engine = engine
         self._translated = translated
 

@@ -53,8 +53,8 @@ class Writer:
     """Makes rows durable. All its methods are called on the event loop's thread.
 
     The callbacks run on the loop: `on_epoch` with the ledger's epoch when a batch reads one that differs from
-    the last; `on_commit` with the rows of each committed batch; `on_failure` if the thread ends before its time:
-    the writer then stays unavailable, and the worker should end.
+    the last; `on_commit` with the rows of each committed batch; `on_failure` if the thread ends too early: the
+    writer then stays unavailable, and the worker should end.
     """
 
     def __init__(
@@ -122,9 +122,7 @@ class Writer:
         """Calls that wait for the next batch."""
         return self._queue.qsize()
 
-    def submit(
-        self, call: CallRow, attempts: Sequence[AttemptRow], waiter: asyncio.Future[None] | None = None
-    ) -> None:
+    def submit(self, call: CallRow, attempts: Sequence[AttemptRow], waiter: asyncio.Future[None] | None = None) -> None:
         """Hand over a call's rows, which the caller changes no more. `waiter` is resolved when they are in.
 
         Never blocks. The waiter fails with BadRow if the store refuses the rows, with WriterClosed if the

@@ -196,9 +196,5 @@ def _state() -> None:
         sa.CheckConstraint("one = 1", name="ledger_state_one"),
         sa.PrimaryKeyConstraint("one"),
     )
-    state = sa.table(
-        "ledger_state", *(sa.column(name) for name in ("one", "ledger_id", "epoch", "created_at"))
-    )
-    op.execute(
-        state.insert().values(one=1, ledger_id=secrets.token_hex(16), epoch=1, created_at=time.time_ns())
-    )
+    state = sa.table("ledger_state", *(sa.column(name) for name in ("one", "ledger_id", "epoch", "created_at")))
+    op.execute(state.insert().values(one=1, ledger_id=secrets.token_hex(16), epoch=1, created_at=time.time_ns()))
