@@ -34,7 +34,7 @@ PARTS: dict[str, tuple[float, tuple[str, ...]]] = {
 }
 """Part: (µs of the budget at nginx = 33 µs, path prefixes that belong to it; the first match wins)."""
 
-_FRAME = re.compile(r"\(((?:[\w.<>-]+/)*[\w.<> -]+)(?::\d+)?\)")
+_FRAME = re.compile(r"\(([^():]+)(?::\d+)?\)")
 
 
 @dataclass(frozen=True)

@@ -76,9 +76,8 @@ def saturated(figures: Figures, peers: list[Peer], core: int, scale: Scale) -> N
             done = load.wrk(core, peer.target, "unary", scale.unary_s)
             _add(figures.cpu_call, peer, (machine.cpu_s(peer.pid) - before) * US / done.calls)
             _add(figures.rate, peer, done.calls / done.seconds)
-            say(
-                f"{peer.name}: {done.calls / done.seconds:.0f} calls/s, {figures.cpu_call[peer.name][-1]:.1f} µs"
-            )
+            rate, cost = figures.rate[peer.name][-1], figures.cpu_call[peer.name][-1]
+            say(f"{peer.name}: {rate:.0f} calls/s, {cost:.1f} µs a call")
     for peer in peers:
         done = load.wrk(core, peer.target, "burst", scale.burst_s, stream=True)
         _add(figures.burst_rate, peer, done.calls / done.seconds)
