@@ -26,34 +26,41 @@ def cost_of(
     """
     if billing is _BY_SUBSCRIPTION:
         return _SUBSCRIPTION
-    fresh = prices.input
-    read = prices.cache_read
-    total = usage.total_input
-    sum_ = prices.request * TOKENS_PER_PRICE
-    unknown = False
-    for tokens, rate in (
-        (usage.input, fresh),
-        (usage.cache_read, read),
+    classes = [
+        (usage.input, prices.input),
+        (usage.cache_read, prices.cache_read),
         (usage.cache_write_5m, prices.cache_write_5m),
         (usage.cache_write_1h, prices.cache_write_1h),
         (usage.output, prices.output),
-        (usage.input_audio, prices.input_audio),
-        (usage.cache_read_audio, prices.cache_read_audio),
-        (usage.output_audio, prices.output_audio),
-    ):
-        if tokens > 0:
-            if rate is None:
-                unknown = True
-            else:
-                sum_ += tokens * (rate_at(rate, total) if rate.tiers else rate.base)
+    ]
+    if usage.input_audio or usage.cache_read_audio or usage.output_audio:
+        classes += (
+            (usage.input_audio, prices.input_audio),
+            (usage.cache_read_audio, prices.cache_read_audio),
+            (usage.output_audio, prices.output_audio),
+        )
+    sum_ = prices.request * TOKENS_PER_PRICE
+    total = -1
+    unknown = False
+    for tokens, rate in classes:
+        if tokens <= 0:
+            continue
+        if rate is None:
+            unknown = True
+        elif rate.tiers:
+            if total < 0:
+                total = usage.total_input
+            sum_ += tokens * rate_at(rate, total)
+        else:
+            sum_ += tokens * rate.base
     savings = 0
     if usage.cache_read > 0 or usage.cache_read_audio > 0:
-        savings = _savings(usage, prices, total)
+        savings = _savings(usage, prices, usage.total_input if total < 0 else total)
     if reported_cost is not None and 0 <= reported_cost <= MAX_NANO_USD:
         return Cost(reported_cost, _REPORTED, savings)
     if unknown:
         return _UNKNOWN
-    return Cost(min((2 * sum_ + TOKENS_PER_PRICE) // _TWICE, MAX_NANO_USD), basis_if_priced, savings)
+    return Cost(_rounded(sum_), basis_if_priced, savings)
 
 
 def rate_at(rate: Rate, total_input: int) -> int:
@@ -98,16 +105,32 @@ def _dearest(rates: list[Rate | None], total_input: int) -> int | None:
     for rate in rates:
         if rate is None:
             return None
-        dearest = max(dearest, rate.base, *(price for above, price in rate.tiers if total_input > above))
+        if rate.base > dearest:  # noqa: PLR1730 - max() would cost as much as all the rest
+            dearest = rate.base
+        for above, price in rate.tiers:
+            if total_input > above and price > dearest:
+                dearest = price
     return dearest
 
 
 def _savings(usage: Usage, prices: Prices, total: int) -> int:
-    saved = 0
-    for tokens, fresh, read in (
-        (usage.cache_read, prices.input, prices.cache_read),
-        (usage.cache_read_audio, prices.input_audio, prices.cache_read_audio),
-    ):
-        if tokens > 0 and fresh is not None and read is not None:
-            saved += tokens * max(0, rate_at(fresh, total) - rate_at(read, total))
-    return min((2 * saved + TOKENS_PER_PRICE) // _TWICE, MAX_NANO_USD)
+    saved = _saved(usage.cache_read, prices.input, prices.cache_read, total)
+    if usage.cache_read_audio:
+        saved += _saved(usage.cache_read_audio, prices.input_audio, prices.cache_read_audio, total)
+    return _rounded(saved)
+
+
+def _saved(tokens: int, fresh: Rate | None, read: Rate | None, total: int) -> int:
+    if tokens <= 0 or fresh is None or read is None:
+        return 0
+    if fresh.tiers or read.tiers:
+        a_token = rate_at(fresh, total) - rate_at(read, total)
+    else:
+        a_token = fresh.base - read.base
+    return tokens * a_token if a_token > 0 else 0
+
+
+def _rounded(sum_: int) -> int:
+    """Return a sum of tokens × rate in nano-USD, rounded half up."""
+    nano = (2 * sum_ + TOKENS_PER_PRICE) // _TWICE
+    return nano if nano <= MAX_NANO_USD else MAX_NANO_USD  # noqa: FURB136 - min() takes twice as long

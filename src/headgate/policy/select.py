@@ -201,7 +201,7 @@ def _unspoken(found: Candidates, endpoint: Endpoint, rejected: list[Rejected]) -
 def _not_found(catalog: Catalog, asked: str, principal: Principal) -> HeadgateError:
     near = [
         name
-        for name in get_close_matches(asked[:_MAX_COMPARED], _names(catalog, asked), n=3, cutoff=0.5)
+        for name in get_close_matches(asked[:_MAX_COMPARED], _names(catalog, asked), n=3, cutoff=0.7)
         if may_use(principal, catalog, name)
     ]
     hint = f" The nearest is {_shown(near[0])}." if near else ""
