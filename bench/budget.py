@@ -34,6 +34,7 @@ PARTS: dict[str, tuple[float, tuple[str, ...]]] = {
 }
 """Part: (µs of the budget at nginx = 33 µs, path prefixes that belong to it; the first match wins)."""
 
+_NATIVE = re.compile(r"thread \(\w+\)")
 _FRAME = re.compile(r"\(([^():]+)(?::\d+)?\)")
 
 
@@ -87,7 +88,12 @@ def count(stacks: str) -> Counter[str]:
 
 
 def part_of(stack: str) -> str:
-    """Return the part that the innermost claimed frame belongs to; a path may stand behind any folder."""
+    """Return the part that the innermost claimed frame belongs to; a path may stand behind any folder.
+
+    A thread without a Python frame is a native runtime that calls into Python.
+    """
+    if _NATIVE.fullmatch(stack):
+        return SERVER
     for path in reversed(_FRAME.findall(stack)):
         for part, (_, prefixes) in PARTS.items():
             if any(prefix and (path.startswith(prefix) or f"/{prefix}" in path) for prefix in prefixes):

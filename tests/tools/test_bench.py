@@ -47,6 +47,7 @@ def test_an_answer_is_complete_only_at_its_end() -> None:
         ("_run (threading.py:12);commit (/venv/src/headgate/ledger/writer.py:90)", "hold, settle and rows"),
         ("run (uvloop/__init__.py:92);write (<string>)", budget.SERVER),
         ("wait (selectors.py:4)", budget.REST),
+        ("thread (12381)", budget.SERVER),
     ],
 )
 def test_a_sample_belongs_to_the_innermost_claimed_frame(stack: str, part: str) -> None:
