@@ -56,7 +56,7 @@ def plan(
     """
     found = resolve(catalog, asked)
     if found is None:
-        raise _not_found(catalog, asked, principal)
+        raise HeadgateError(ErrorKind.MODEL_NOT_FOUND, nearest(catalog, asked, principal), param="model")
     allowed = principal.allowed_models
     taken: list[Route] = []
     rejected: list[Rejected] = []
@@ -128,6 +128,18 @@ def _undated(name: str) -> str | None:
     return name[: match.start()] if match is not None else None
 
 
+def nearest(catalog: Catalog, asked: str, principal: Principal) -> str:
+    """Return what a client is told whose name nobody serves: that, and the nearest one that its key may use."""
+    near = (
+        name
+        for name in get_close_matches(asked[:_MAX_COMPARED], _names(catalog, asked), n=3, cutoff=0.7)
+        if may_use(principal, catalog, name)
+    )
+    name = next(near, None)
+    hint = "" if name is None else f" The nearest is {_shown(name)}."
+    return f"The model {_shown(asked)} does not exist here.{hint}"
+
+
 def _one_route(catalog: Catalog, asked: str) -> Candidates | None:
     provider_name, slash, upstream_name = asked.partition("/")
     entry = catalog.providers.get(provider_name)
@@ -196,17 +208,6 @@ def _unspoken(found: Candidates, endpoint: Endpoint, rejected: list[Rejected]) -
     )
     message = f"No route of {_shown(found.name)} speaks /v1/{endpoint.value}: {spoken or 'it has no routes'}"
     return HeadgateError(ErrorKind.DIALECT_UNAVAILABLE, message, param="model")
-
-
-def _not_found(catalog: Catalog, asked: str, principal: Principal) -> HeadgateError:
-    near = [
-        name
-        for name in get_close_matches(asked[:_MAX_COMPARED], _names(catalog, asked), n=3, cutoff=0.7)
-        if may_use(principal, catalog, name)
-    ]
-    hint = f" The nearest is {_shown(near[0])}." if near else ""
-    message = f"The model {_shown(asked)} does not exist here.{hint}"
-    return HeadgateError(ErrorKind.MODEL_NOT_FOUND, message, param="model")
 
 
 def _names(catalog: Catalog, asked: str) -> Iterable[str]:
