@@ -116,10 +116,8 @@ def _budget(measured: budget.Budget) -> list[str]:
     if not measured.parts:
         return [f"Not measured: {measured.note}."]
     rows = ["| part | budget, µs | measured, µs |", "|---|---|---|"]
-    rows += [
-        f"| {part} | {given:.0f} | {measured.parts[part]:.0f} |" for part, (given, _) in budget.PARTS.items()
-    ]
-    given = sum(part[0] for part in budget.PARTS.values())
+    rows += [f"| {part} | {given:.0f} | {measured.parts[part]:.0f} |" for part, given in budget.PARTS.items()]
+    given = sum(budget.PARTS.values())
     rows += [f"| together | {given:.0f} | {sum(measured.parts.values()):.0f} |", ""]
     rows += [f"The budget is for nginx = 33 µs. py-spy: {measured.note}; sampling slows it a little."]
     return rows

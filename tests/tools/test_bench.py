@@ -44,10 +44,12 @@ def test_an_answer_is_complete_only_at_its_end() -> None:
             "MainThread;drive (headgate/runtime/call.py:10);send (headgate/upstream/client.py:1)",
             budget.SERVER,
         ),
-        ("_run (threading.py:12);commit (/venv/src/headgate/ledger/writer.py:90)", "hold, settle and rows"),
+        ("_run (threading.py:12);commit (/venv/src/headgate/ledger/writer.py:90)", budget.ROWS),
         ("run (uvloop/__init__.py:92);write (<string>)", budget.SERVER),
         ("wait (selectors.py:4)", budget.REST),
         ("thread (12381)", budget.SERVER),
+        ("Call.serve (headgate/runtime/call.py:1);Gate.identify (headgate/runtime/gate.py:120)", "key"),
+        ("Call._record (headgate/runtime/call.py:340);cost (headgate/policy/pricing.py:9)", budget.ROWS),
     ],
 )
 def test_a_sample_belongs_to_the_innermost_claimed_frame(stack: str, part: str) -> None:
