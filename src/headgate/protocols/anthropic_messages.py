@@ -9,14 +9,7 @@ from headgate.model.errors import ErrorKind, HeadgateError
 from headgate.model.request import RequestHead
 from headgate.model.usage import Reported, Usage
 from headgate.protocols import counts, head_fields
-from headgate.protocols.base import (
-    QUICK_LIMIT,
-    WHOLE_FRAMES,
-    Codec,
-    Piece,
-    PieceKind,
-    StreamScanner,
-)
+from headgate.protocols.base import QUICK_LIMIT, Codec, Piece, PieceKind, StreamScanner
 from headgate.protocols.json_object import read_object, splice
 from headgate.protocols.sse import encode_frame
 
@@ -43,7 +36,7 @@ ERROR_TYPES: Final[dict[ErrorKind, str]] = {
     ErrorKind.SERVICE_UNAVAILABLE: "overloaded_error",
     ErrorKind.INTERNAL_ERROR: "api_error",
 }
-"""Types as in docs.claude.com/en/api/errors and the SDK's ErrorType; a spent quota is a 429, so a rate limit."""
+"""Types as in docs.claude.com/en/api/errors and the SDK's ErrorType; a spent quota, a 429, is a rate limit."""
 
 
 class AnthropicMessages(Codec):
@@ -107,7 +100,7 @@ class MessagesScanner(StreamScanner):
         self._delta: bytes | None = None
 
     def feed(self, chunk: bytes) -> bytes | list[Piece]:
-        if self._open and chunk.endswith(WHOLE_FRAMES) and len(chunk) < QUICK_LIMIT and _is_plain(chunk):
+        if self._open and chunk.endswith(b"\n\n") and len(chunk) < QUICK_LIMIT and _is_plain(chunk):
             self.streamed_output_bytes += len(chunk)
             return chunk
         return self._scan(chunk)
@@ -198,7 +191,9 @@ def read_usage(usage: dict[str, Any]) -> Reported | None:
 
 
 def _is_plain(frames: bytes) -> bool:
-    return not (b"message_" in frames or b'"error"' in frames or b"event: error" in frames)
+    """Tell that no frame ends the message or fails."""
+    rfind = frames.rfind
+    return rfind(b"message_") < 0 and rfind(b'"error"') < 0 and rfind(b"event: error") < 0
 
 
 def _says_nothing(kind: object, message: dict[str, Any]) -> bool:

@@ -1,4 +1,4 @@
-"""What every codec offers: a request's head, the body for an upstream, usage, errors, the scan of a stream."""
+"""What every codec offers: a request's head, the body for an upstream, usage, errors, a stream's scan."""
 
 from abc import ABC, abstractmethod
 from enum import StrEnum
@@ -13,9 +13,6 @@ from headgate.model.usage import Reported, Usage
 from headgate.protocols.failure_text import failure_text
 from headgate.protocols.json_object import is_object
 from headgate.protocols.sse import FrameSplitter, is_frame, parse_frame
-
-WHOLE_FRAMES: Final = (b"\n\n", b"\r\n\r\n")
-"""A chunk that begins at a frame and ends with one of these holds whole frames only."""
 
 QUICK_LIMIT: Final = 1024 * 1024
 """Larger chunks are always split, so that the limit on a frame holds for them too."""
@@ -187,7 +184,8 @@ class Codec(ABC):
     def outgoing(self, head: RequestHead, upstream_name: str, max_output: int | None) -> bytes:
         """Return the body for an upstream of this dialect; every value that Headgate does not own is kept.
 
-        `max_output` in tokens replaces the client's maximum, None leaves it. The very `head.body` if nothing changes.
+        `max_output` in tokens replaces the client's maximum, None leaves it. With nothing to change the very
+        `head.body` is returned.
         """
 
     @abstractmethod

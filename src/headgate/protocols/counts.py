@@ -48,9 +48,9 @@ def openai_usage(
     """Return the classes of a usage object whose cached tokens are part of the prompt (OpenAI's convention).
 
     Who departs from it shows in the total: what it has beyond prompt + output is reasoning that xAI and
-    Gemini count apart (docs.x.ai; Vertex: 663 + 50, of reasoning 124, total 837), or the cached tokens if it equals
-    those. More cached tokens than prompt tokens can only stand beside it. None where the prompt is not known,
-    or where nothing at all was counted. `written_long` are the cache writes of the longer-lived kind.
+    Gemini count apart (Vertex AI's guide to Grok: 663 + 50, reasoning 124, total 837), or the cached tokens
+    if it equals those. More cached tokens than prompt tokens can only stand beside it. None where the prompt
+    is not known, or where nothing at all was counted. `written_long` are the cache writes of the longer-lived kind.
     """
     if prompt is None:
         return None

@@ -20,8 +20,8 @@ def read_object(body: bytes, what: str = "the request body", param: str | None =
     """Return the members of a JSON object, values as raw JSON, in the order they came.
 
     Raises HeadgateError(INVALID_REQUEST), naming `what` and `param`, for what is not one JSON object, for a
-    key that stands there twice (also when one of them is written with escapes), and for deep nesting: the decoder
-    counts its depth against the interpreter's recursion limit, so a thousand levels never pass on Python 3.11.
+    key that stands there twice (also when one of them is written with escapes), and for deep nesting: the
+    decoder counts its depth against the interpreter's recursion limit (on Python 3.11, a thousand levels).
     """
     try:
         fields = _decoder.decode(body)

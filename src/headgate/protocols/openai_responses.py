@@ -11,14 +11,7 @@ from headgate.model.errors import HeadgateError
 from headgate.model.request import RequestHead
 from headgate.model.usage import Reported
 from headgate.protocols import counts, head_fields
-from headgate.protocols.base import (
-    QUICK_LIMIT,
-    WHOLE_FRAMES,
-    Codec,
-    Piece,
-    PieceKind,
-    StreamScanner,
-)
+from headgate.protocols.base import QUICK_LIMIT, Codec, Piece, PieceKind, StreamScanner
 from headgate.protocols.json_object import read_object, splice
 from headgate.protocols.openai_errors import error_object
 from headgate.protocols.sse import encode_frame
@@ -92,7 +85,7 @@ class OpenAIResponses(Codec):
 class ResponsesScanner(StreamScanner):
     """Scanner of response.* events.
 
-    `response.failed` is an error before content, so that another route can answer, and a terminal frame after it.
+    `response.failed` is an error before content, so that another route can answer, and terminal after it.
     """
 
     __slots__ = ("_last", "_terminal")
@@ -103,7 +96,7 @@ class ResponsesScanner(StreamScanner):
         self._terminal: bytes | None = None
 
     def feed(self, chunk: bytes) -> bytes | list[Piece]:
-        if self._open and chunk.endswith(WHOLE_FRAMES) and len(chunk) < QUICK_LIMIT and _is_plain(chunk):
+        if self._open and chunk.endswith(b"\n\n") and len(chunk) < QUICK_LIMIT and _is_plain(chunk):
             self.streamed_output_bytes += len(chunk)
             self._last = chunk
             return chunk
@@ -150,9 +143,7 @@ class ResponsesScanner(StreamScanner):
             self._failed(error, _encode(error))
             if not self.content_seen:
                 return PieceKind.ERROR
-        elif isinstance(why := details.get("incomplete_details"), dict) and isinstance(
-            why.get("reason"), str
-        ):
+        elif isinstance(why := details.get("incomplete_details"), dict) and isinstance(why.get("reason"), str):
             self.finish_reason = why["reason"]
         self.terminal_seen = self.complete = True
         return PieceKind.TERMINAL
@@ -191,9 +182,8 @@ def read_usage(response: dict[str, Any]) -> Reported | None:
 
 def _is_plain(frames: bytes) -> bool:
     """Tell that no frame ends the response or fails: those alone carry a response or an error."""
-    return not (
-        b'"response"' in frames or b'"error"' in frames or b"event: error" in frames or b"[DONE]" in frames
-    )
+    rfind = frames.rfind
+    return rfind(b'"response"') < 0 and rfind(b'"error"') < 0 and rfind(b"event: error") < 0 and rfind(b"[DONE]") < 0
 
 
 def _is_empty_start(kind: str, message: dict[str, Any]) -> bool:
