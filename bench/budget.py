@@ -25,7 +25,7 @@ SERVER = "server and client"
 REST = "the rest"
 ROWS = "hold, settle and rows"
 PARTS = {SERVER: 75, "head and re-encode": 12, "key": 6, "plan": 15, ROWS: 55, "metrics": 6, REST: 20}
-"""µs of the budget, at nginx = 33 µs. Hold (25) is one with settle and rows (30): the writer does both at once."""
+"""µs of the budget, at nginx = 33 µs. Hold (25) is one with settle and rows (30): the writer does both."""
 
 CLAIMS = {
     "granian/": SERVER,
@@ -49,7 +49,7 @@ CLAIMS = {
     "prometheus_client/": "metrics",
     "headgate/": REST,
 }
-"""Paths, some with the name of a function, and the part that they belong to; the longest that matches wins."""
+"""Paths, some with the name of a function, and the part they belong to; the longest that matches wins."""
 
 _NATIVE = re.compile(r"thread \(\w+\)")
 _FRAME = re.compile(r"([^;]+) \(([^():]+)(?::\d+)?\)")
