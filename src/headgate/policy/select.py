@@ -129,7 +129,7 @@ def _undated(name: str) -> str | None:
 
 
 def nearest(catalog: Catalog, asked: str, principal: Principal) -> str:
-    """Return what a client is told whose name nobody serves: that, and the nearest one that its key may use."""
+    """Return what a client is told whose name nobody serves, with the nearest one that its key may use."""
     near = (
         name
         for name in get_close_matches(asked[:_MAX_COMPARED], _names(catalog, asked), n=3, cutoff=0.7)
