@@ -21,10 +21,10 @@ def test_keys_in_the_environment_become_providers(tmp_path: Path) -> None:
 def test_nothing_found_means_the_simulated_upstream_and_says_so(tmp_path: Path) -> None:
     ready = configuration(None, {"OPENAI_API_KEY": "  "}, AT, tmp_path)
     assert ready.simulated
-    assert ready.sim_address == ("127.0.0.1", 4140)
+    assert ready.sim_address == ("127.0.0.1", 4190)
     assert ready.found == ()
     urls = {entry.provider.base_url for entry in ready.catalog.providers.values()}
-    assert urls == {"http://127.0.0.1:4140/v1"}
+    assert urls == {"http://127.0.0.1:4190/v1"}
 
 
 def test_a_file_in_the_folder_goes_before_the_environment(tmp_path: Path) -> None:

@@ -80,7 +80,7 @@ def test_a_name_that_is_no_vendor_sends_nothing_anywhere() -> None:
         ("https://api.mistral.ai/v1", False),
         ("https://openrouter.ai/api/v1", False),
         ("https://api.openai.com.evil.example/v1", False),
-        ("http://127.0.0.1:4140/v1", False),
+        ("http://127.0.0.1:4190/v1", False),
     ],
 )
 def test_only_vendors_known_to_stop_billing_are_believed(url: str, stops: bool) -> None:

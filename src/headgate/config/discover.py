@@ -10,7 +10,7 @@ from headgate.config.schema import Config
 
 FROM_ENVIRONMENT = {"OPENAI_API_KEY": "openai", "ANTHROPIC_API_KEY": "anthropic"}
 SIM_HOST = "127.0.0.1"
-SIM_PORT = 4140
+SIM_PORT = 4190
 
 
 class Discovery(msgspec.Struct, frozen=True):
@@ -49,6 +49,6 @@ def _simulated(port: int) -> dict[str, object]:
     base_url = f"http://{SIM_HOST}:{port}/v1"
     kinds = {"sim": "openai", "sim-responses": "openai_responses", "sim-anthropic": "anthropic"}
     return {
-        name: {"kind": kind, "base_url": base_url, "price": "free", "models": ["sim-1"]}
+        name: {"kind": kind, "base_url": base_url, "price": "free", "models": ["sim-small", "sim-large", "sim-embed"]}
         for name, kind in kinds.items()
     }

@@ -15,6 +15,7 @@ class Overrides(msgspec.Struct, frozen=True):
     admin_port: int | None = None
     workers: int | None = None
     log_level: str | None = None
+    log_json: bool = False
 
 
 NO_OVERRIDES = Overrides()

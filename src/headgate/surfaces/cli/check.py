@@ -1,0 +1,87 @@
+"""`headgate check`."""
+
+import json as jsonlib
+import os
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from headgate.surfaces.cli.common import ConfigOption, JsonOption
+from headgate.surfaces.cli.output import PROBLEM, complain, say, say_json
+
+if TYPE_CHECKING:
+    from headgate.config.problems import ConfigError
+    from headgate.config.settings import Compiled
+
+
+def check(
+    config: ConfigOption = None,
+    schema: Annotated[bool, typer.Option("--schema", help="Print the JSON Schema of the file, and exit.")] = False,
+    json: JsonOption = False,
+) -> None:
+    """Check the configuration and say what a start would use. Exits with 1 if it has problems."""
+    if schema:
+        from headgate.config.schema import json_schema
+
+        typer.echo(jsonlib.dumps(json_schema(), indent=2))
+        return
+    from headgate.config.compile import configuration
+    from headgate.config.problems import ConfigError
+
+    try:
+        compiled = configuration(config, os.environ, datetime.now(UTC), Path.cwd())
+    except ConfigError as error:
+        _refuse(error, as_json=json)
+        raise typer.Exit(PROBLEM) from None
+    notes = _notes(compiled)
+    if json:
+        say_json({"ok": True, **_facts(compiled), "problems": [], "notes": notes})
+        return
+    facts = _facts(compiled)
+    say(f"{facts['file'] or 'No file; what the environment gives'}: no problems.")
+    for key in ("providers", "models"):
+        say(f"{key}: {', '.join(facts[key]) or 'none'}")  # type: ignore[arg-type]
+    for note in notes:
+        say(f"note: {note}")
+
+
+def _refuse(error: "ConfigError", *, as_json: bool) -> None:
+    if as_json:
+        problems = [
+            {"file": one.file, "line": one.line, "where": one.where, "message": one.message} for one in error.problems
+        ]
+        say_json({"ok": False, "problems": problems})
+        return
+    complain(str(error))
+    count = len(error.problems)
+    complain(f"{count} problem{'s' if count != 1 else ''}; mend and run `headgate check` again")
+
+
+def _facts(compiled: "Compiled") -> dict[str, object]:
+    return {
+        "file": compiled.settings.config_path,
+        "fingerprint": compiled.fingerprint,
+        "providers": list(compiled.catalog.providers),
+        "models": list(compiled.catalog.virtual),
+        "simulated": compiled.simulated,
+    }
+
+
+def _notes(compiled: "Compiled") -> list[str]:
+    """Return what is no fault and yet seldom meant."""
+    notes = [f"found {found}" for found in compiled.found]
+    if compiled.simulated:
+        notes.append("no provider was found: the SIMULATED upstream would answer; set OPENAI_API_KEY or write a file")
+    elif not compiled.catalog.providers:
+        notes.append("there is no provider, so no call can be answered; add one under 'providers:'")
+    for name, model in compiled.catalog.virtual.items():
+        notes += [
+            f"models.{name}: {route.name} has no known price; its cost will be unknown until 'price:' says it"
+            for route in model.routes
+            if route.prices.input is None and route.provider.billing != "subscription"
+        ]
+    if compiled.settings.admin_token is None:
+        notes.append("the admin plane is closed: no server.admin_token and no HEADGATE_ADMIN_TOKEN")
+    return notes

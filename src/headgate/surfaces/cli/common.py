@@ -1,0 +1,89 @@
+"""Options that commands share, and the way from `--config` to an open ledger."""
+
+import contextlib
+import os
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from headgate.surfaces.cli.output import Complaint
+
+if TYPE_CHECKING:
+    from headgate.config.settings import Settings
+    from headgate.ledger.engine import Ledger
+
+ConfigOption = Annotated[
+    Path | None,
+    typer.Option("--config", "-c", metavar="FILE", help="The configuration; ./headgate.yaml where not given."),
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
+
+
+def settings_of(config: Path | None) -> "Settings":
+    """Return the settings of the file, or those of a start without one. Raises ConfigError."""
+    from headgate.config.compile import settings_of as compiled
+    from headgate.config.load import Document, load, locate
+    from headgate.config.schema import Config
+
+    folder = Path.cwd()
+    file = locate(config, folder)
+    document = load(file, os.environ) if file is not None else Document(Config(), None, folder)
+    return compiled(document, os.environ)
+
+
+@contextlib.contextmanager
+def ledger_of(config: Path | None, *, create: bool = False) -> Iterator["Ledger"]:
+    """Open the ledger that the configuration names. Raises ConfigError, LedgerUnusable.
+
+    `create`: it is made, or brought to this version's schema, if need be.
+    """
+    from headgate.ledger.engine import open_ledger
+
+    ledger = open_ledger(settings_of(config).ledger_url)
+    try:
+        if create:
+            ledger.migrate()
+        else:
+            ledger.check()
+        yield ledger
+    finally:
+        ledger.close()
+
+
+def now_ns() -> int:
+    """Return the time in ns since the Unix epoch."""
+    return time.time_ns()
+
+
+def duration_of(text: str, option: str) -> int:
+    """Return the ns of a duration given as an option's value; a usage error where it is none."""
+    from headgate.config.units import parse_duration
+
+    try:
+        return parse_duration(text)
+    except ValueError as error:
+        raise typer.BadParameter(f"{error}", param_hint=option) from None
+
+
+def since_of(text: str, now: int) -> int:
+    """Return the time in ns from which `--since` counts: a duration back from now, a date (UTC) or `all`."""
+    if text == "all":
+        return 0
+    try:
+        date = datetime.fromisoformat(text)
+    except ValueError:
+        return max(now - duration_of(text, "--since"), 0)
+    if date.tzinfo is None:
+        date = date.replace(tzinfo=UTC)
+    return int(date.timestamp()) * 10**9
+
+
+def not_both(argument: str | None, option: str | None, name: str) -> str | None:
+    """Return whichever of two ways was used to give `name`; a Complaint where both were."""
+    if argument is not None and option is not None:
+        raise Complaint(f"{name} is given twice; give it once.")
+    return argument if argument is not None else option
