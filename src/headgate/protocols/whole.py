@@ -1,0 +1,50 @@
+"""An answer that is no stream, read like one: a single terminal piece, so that unary calls go the streams' way."""
+
+from headgate.model.usage import Reported, Usage
+from headgate.protocols.base import Codec, MalformedStream, Piece, PieceKind
+
+ANSWER_LIMIT = 64 * 1024 * 1024
+"""Bytes; a larger answer is a fault of the upstream."""
+
+
+class WholeBody:
+    """Gathers a body; valid once `finish` has been called. The same surface as StreamScanner."""
+
+    __slots__ = ("_body", "_codec", "_parts", "_size")
+
+    complete = False
+    content_seen = False
+    error_message: str | None = None
+    error_type: str | None = None
+    streamed_output_bytes = 0
+
+    def __init__(self, codec: Codec) -> None:
+        self._codec = codec
+        self._parts: list[bytes] = []
+        self._size = 0
+        self._body = b""
+
+    def feed(self, chunk: bytes) -> list[Piece]:
+        """Take the next bytes; nothing can be forwarded before the end. Raises MalformedStream beyond the limit."""
+        self._size += len(chunk)
+        if self._size > ANSWER_LIMIT:
+            raise MalformedStream(f"the answer is larger than {ANSWER_LIMIT >> 20} MiB")
+        self._parts.append(chunk)
+        return []
+
+    def finish(self) -> list[Piece]:
+        """Return the whole body. Raises MalformedStream where it is no answer."""
+        self._body = self._parts[0] if len(self._parts) == 1 else b"".join(self._parts)
+        if not self._codec.answer_is_valid(self._body):
+            what = "not a JSON object" if self._body else "empty"
+            raise MalformedStream(f"the answer is {what}")
+        return [Piece(PieceKind.TERMINAL, self._body)]
+
+    def reported(self) -> Reported | None:
+        return self._codec.usage_of(self._body)
+
+    def partial(self) -> Usage | None:
+        return None
+
+    def next_sequence(self) -> int:
+        return 0

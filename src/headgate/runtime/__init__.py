@@ -1,0 +1,1 @@
+"""L4: processes, the driver of calls, the clock, wiring and background tasks."""

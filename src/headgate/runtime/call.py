@@ -1,0 +1,461 @@
+"""The driver of one call: does what the exchange decides, and tells it what happened."""
+
+import asyncio
+from typing import assert_never
+
+from headgate.exchange.commands import (
+    CloseAttempt,
+    Command,
+    EndWith,
+    FailWith,
+    Forward,
+    Hold,
+    OpenAttempt,
+    Record,
+    Settle,
+)
+from headgate.exchange.events import (
+    Admitted,
+    AttemptEnded,
+    AttemptFailed,
+    ClientGone,
+    DeadlinePassed,
+    Event,
+    FrameSeen,
+    HoldGranted,
+)
+from headgate.exchange.machine import Exchange, State
+from headgate.model.dialect import Endpoint
+from headgate.model.errors import ErrorKind, HeadgateError
+from headgate.model.failure import Failure, FailureKind
+from headgate.model.identity import Principal
+from headgate.model.money import format_usd
+from headgate.model.records import AttemptRow, Outcome
+from headgate.model.request import RequestHead
+from headgate.model.route import Plan
+from headgate.policy.estimate import hold
+from headgate.policy.failures import answer_for
+from headgate.policy.select import plan as plan_call
+from headgate.protocols.codec import FrameTooLarge, MalformedStream, Piece, PieceKind, codec_for
+from headgate.runtime.attempt import Attempt
+from headgate.runtime.gate import RETRY_STORE, Gate
+from headgate.runtime.reply import JSON, Reply
+from headgate.runtime.rows import call_row, facts_of, totals
+from headgate.runtime.transport import Headers, Transport
+from headgate.runtime.waiting import Waiting
+from headgate.upstream.answers import hide
+from headgate.upstream.client import UpstreamFailed
+
+COMMIT_PATIENCE_NS = 5_000_000_000
+"""How long an answer waits at its end for a store that does not commit."""
+CLIENT_PATIENCE_NS = 300_000_000_000
+"""A client that reads nothing for so long counts as gone."""
+TAIL_PATIENCE_NS = 250_000_000
+"""How long the rest of an upstream's body is awaited, so that its connection can be used again."""
+TAIL_LIMIT = 64 * 1024
+OK = 200
+CLIENT_CLOSED_REQUEST = 499
+"""The status recorded where the client left before any: nginx's convention."""
+SESSION_LIMIT = 200
+
+STORE_LOST = HeadgateError(
+    ErrorKind.SERVICE_UNAVAILABLE,
+    "The gateway could not write this call to its ledger; it may have been served and billed.",
+    retry_after=RETRY_STORE,
+)
+
+
+class Call(Reply):
+    """One client request from its admission to its last byte. All of it runs on one task of the event loop."""
+
+    __slots__ = (
+        "_attempt",
+        "_codec",
+        "_error",
+        "_exchange",
+        "_head",
+        "_model",
+        "_plan",
+        "_rows",
+        "_session",
+        "_started",
+        "_started_at",
+        "_ttft",
+        "_watcher",
+        "endpoint",
+        "gate",
+        "id",
+        "principal",
+        "terms",
+    )
+
+    def __init__(self, gate: Gate, transport: Transport, endpoint: Endpoint, principal: Principal) -> None:
+        super().__init__(transport, gate.clock)
+        self.gate = gate
+        self.terms = gate.terms
+        self.endpoint = endpoint
+        self.principal = principal
+        self._started_at = gate.clock.wall()
+        self._started = gate.clock.mono()
+        self.id = gate.new_id(self._started_at)
+        self._codec = codec_for(endpoint)
+        self._session = _session(transport.header("x-headgate-session"))
+        self._exchange = Exchange(drains=False)
+        self._head: RequestHead | None = None
+        self._plan: Plan | None = None
+        self._model = ""
+        self._attempt: Attempt | None = None
+        self._rows: list[AttemptRow] = []
+        self._ttft: int | None = None
+        self._error: HeadgateError | None = None
+        self._watcher: asyncio.Task[None] | None = None
+
+    async def serve(self, body: bytes) -> None:
+        """Answer the request whose whole body this is."""
+        try:
+            head = self._head = self._codec.read_head(self.endpoint, body)
+            self._plan, self._model = plan_call(
+                self.terms.catalog, self.endpoint, head.model, self.principal, self.gate.health, self._started
+            )
+        except HeadgateError as error:
+            await self.refuse(error)
+            return
+        self._exchange = Exchange(drains=not head.stream or head.reasoning)
+        self._task = asyncio.current_task()
+        self.gate.active.add(self)
+        try:
+            if head.stream:
+                self._watch()
+            await self._obey(self._exchange.handle(Admitted(self._plan.routes)))
+            while self._exchange.state != State.DONE:
+                await self._relay()
+        finally:
+            self.gate.leave(self)
+            if self._watcher is not None:
+                self._watcher.cancel()
+            if self._attempt is not None:
+                await self._attempt.close()
+
+    async def refuse(self, error: HeadgateError) -> None:
+        """Answer with an error of our own, before any attempt; it leaves a row like every call."""
+        self._error = error
+        self._task = asyncio.current_task()
+        self.gate.active.add(self)
+        try:
+            self._record(Outcome.REJECTED, ())
+            await self._fail()
+        finally:
+            self.gate.leave(self)
+
+    # -- what interrupts a call ------------------------------------------------------------------
+
+    def expire(self, now: int) -> None:
+        """End what has taken too long; called a few times a second. `now` in monotonic ns."""
+        quiet = now - self._waiting_since
+        match self._waiting:
+            case Waiting.NOTHING:
+                return
+            case Waiting.UPSTREAM:
+                failure = self._overdue(now, quiet)
+                if failure is not None:
+                    self.interrupt(DeadlinePassed(failure))
+            case Waiting.CLIENT:
+                if quiet > CLIENT_PATIENCE_NS:
+                    self.interrupt(ClientGone())
+            case Waiting.COMMIT:
+                if quiet > COMMIT_PATIENCE_NS:
+                    self.interrupt(None)
+            case Waiting.TAIL:
+                if quiet > TAIL_PATIENCE_NS:
+                    self.interrupt(None)
+
+    def end(self, failure: Failure) -> None:
+        """End the call with an error of ours, because the worker ends."""
+        self.interrupt(DeadlinePassed(failure))
+
+    def _overdue(self, now: int, quiet: int) -> Failure | None:
+        attempt, head = self._attempt, self._head
+        assert attempt is not None
+        assert head is not None
+        timeouts = attempt.route.provider.timeouts
+        answering = self._exchange.content_begun
+        if not answering and now - self._started > self.terms.settings.deadline:
+            return Failure(FailureKind.DEADLINE, "the deadline over all attempts passed")
+        if head.stream and not answering and now - attempt.began > timeouts.first_token:
+            return Failure(FailureKind.FIRST_TOKEN_TIMEOUT, "no content within the first-token timeout")
+        if attempt.answer is None:
+            if now - attempt.began > timeouts.answer:
+                return Failure(FailureKind.FIRST_TOKEN_TIMEOUT, "no answer within the answer timeout")
+        elif quiet > timeouts.idle:
+            return Failure(FailureKind.IDLE_TIMEOUT, "the upstream sent nothing for longer than the idle timeout")
+        return None
+
+    def _watch(self) -> None:
+        if self._watcher is None:
+            self._watcher = asyncio.get_running_loop().create_task(self._notice_leaving())
+
+    async def _notice_leaving(self) -> None:
+        await self.transport.left()
+        if self._exchange.drains:
+            self._exchange.handle(ClientGone())
+        elif self._exchange.state != State.DONE:
+            self.interrupt(ClientGone())
+
+    # -- reading the upstream --------------------------------------------------------------------
+
+    async def _relay(self) -> None:
+        """Read the current attempt until it ends, fails or is interrupted."""
+        event: Event
+        try:
+            if self._interruption is None:
+                await self._frames()
+                return
+            event = self._interruption
+            self._interruption = None
+        except asyncio.CancelledError:
+            event = self._woken()
+        except UpstreamFailed as error:
+            event = AttemptFailed(error.failure)
+        except (MalformedStream, FrameTooLarge) as error:
+            event = AttemptFailed(Failure(FailureKind.BAD_RESPONSE, str(error)))
+        finally:
+            self._waiting = Waiting.NOTHING
+        await self._obey(self._exchange.handle(event))
+
+    async def _frames(self) -> None:
+        attempt = self._attempt
+        assert attempt is not None
+        assert attempt.answer is not None
+        read, scanner, exchange = attempt.answer.read, attempt.scanner, self._exchange
+        mono = self._clock.mono
+        while True:
+            self._waiting, self._waiting_since = Waiting.UPSTREAM, mono()
+            chunk = await read()
+            self._waiting = Waiting.NOTHING
+            if chunk is None:
+                attempt.exhausted = True
+                break
+            pieces = scanner.feed(chunk)
+            if isinstance(pieces, bytes):
+                # Plain content changes nothing the exchange decides by, so it does not pass through it.
+                await self._forward(chunk)
+            else:
+                await self._pieces(pieces)
+            if self._attempt is not attempt or exchange.state != State.READING or self._interruption is not None:
+                return
+        await self._pieces(scanner.finish())
+        if self._attempt is attempt and exchange.state == State.READING:
+            await self._obey(exchange.handle(AttemptEnded(scanner.complete)))
+
+    async def _pieces(self, pieces: list[Piece]) -> None:
+        attempt = self._attempt
+        for piece in pieces:
+            if piece.kind is PieceKind.ERROR:
+                event: Event = self._error_frame(piece.data)
+            else:
+                if piece.kind is PieceKind.CONTENT:
+                    self._note_content()
+                event = FrameSeen(piece.kind, piece.data)
+            await self._obey(self._exchange.handle(event))
+            if self._attempt is not attempt:  # what followed in this stream is nobody's any more
+                return
+
+    def _note_content(self) -> None:
+        attempt = self._attempt
+        assert attempt is not None
+        if attempt.first_content is None:
+            attempt.first_content = self._clock.mono()
+            if self._ttft is None:
+                self._ttft = attempt.first_content - self._started
+
+    def _error_frame(self, frame: bytes) -> AttemptFailed:
+        attempt = self._attempt
+        assert attempt is not None
+        message = attempt.scanner.error_message or "the upstream sent an error in its stream"
+        return AttemptFailed(
+            Failure(FailureKind.ERROR_EVENT, hide(message, attempt.route.provider.api_key), attempt.status),
+            frame,
+        )
+
+    # -- doing what the exchange says ------------------------------------------------------------
+
+    async def _obey(self, commands: tuple[Command, ...]) -> None:
+        while commands:
+            event: Event | None = None
+            for command in commands:
+                event = await self._do(command)
+            commands = () if event is None else self._exchange.handle(event)
+
+    async def _do(self, command: Command) -> Event | None:
+        match command:
+            case Forward():
+                await self._forward(command.data)
+            case Hold():
+                self._begin_attempt(command)
+                return HoldGranted()
+            case OpenAttempt():
+                return await self._open()
+            case Settle():
+                self._settle(command.failure)
+            case Record():
+                self._record(command.outcome, command.failures)
+            case EndWith():
+                await self._end(command.data, command.status)
+            case CloseAttempt():
+                await self._close()
+            case FailWith():
+                await self._fail()
+            case _:
+                assert_never(command)
+        return None
+
+    def _begin_attempt(self, command: Hold) -> None:
+        head = self._head
+        assert head is not None
+        no = len(self._rows) + 1
+        held = hold(head, command.route)
+        self._attempt = Attempt(no, command.route, held, head, self._codec, self.gate.clock)
+        if no > 1:
+            self._watch()  # a client that has left needs no other attempt
+
+    async def _open(self) -> Event:
+        attempt = self._attempt
+        assert attempt is not None
+        if (event := self._take_interruption()) is not None:
+            return event
+        self._wait(Waiting.UPSTREAM)
+        try:
+            return await attempt.open(self.terms.clients[attempt.route.provider.name], self.transport)
+        except asyncio.CancelledError:
+            return self._woken()
+        finally:
+            self._waiting = Waiting.NOTHING
+
+    def _settle(self, failure: Failure | None) -> None:
+        attempt = self._attempt
+        assert attempt is not None
+        row = attempt.row(self.id, self.gate.ledger.incarnation, failure)
+        self._rows.append(row)
+        self.gate.observe(attempt.route, failure)
+        self.gate.metrics.attempt(attempt.route.name, row)
+
+    def _record(self, outcome: Outcome, failures: tuple[tuple[str, Failure], ...]) -> None:
+        """Hand the rows to the writer; what ends the answer waits on `_committed`."""
+        if outcome in (Outcome.FAILED, Outcome.BROKEN):
+            self._error = answer_for(list(failures))
+        head, gate = self._head, self.gate
+        row = call_row(
+            call=self.id,
+            incarnation=gate.ledger.incarnation,
+            account=self.principal.account,
+            key=self.principal.key,
+            session=self._session,
+            endpoint=self.endpoint.value,
+            model_asked=head.model if head else "",
+            model=self._model,
+            route=self._attempt.route.name if self._attempt else "",
+            stream=head.stream if head else False,
+            status=self._status(outcome, failures),
+            outcome=outcome,
+            error=self._error.kind.value if self._error else failures[-1][1].kind.value if failures else None,
+            started_at=self._started_at,
+            duration=gate.clock.mono() - self._started,
+            ttft=self._ttft,
+            attempts=self._rows,
+            sums=totals(self._rows),
+            facts=facts_of(head, self._plan, self.terms.fingerprint),
+        )
+        if self.terms.settings.durability != "batch":
+            self._committed = asyncio.get_running_loop().create_future()
+        gate.ledger.submit(row, self._rows, self._committed)
+        gate.metrics.call(row)
+
+    def _status(self, outcome: Outcome, failures: tuple[tuple[str, Failure], ...]) -> int:
+        if self._sender is not None or outcome is Outcome.OK:
+            return OK
+        if outcome is Outcome.CLIENT_GONE:
+            return CLIENT_CLOSED_REQUEST
+        if self._error is not None:
+            return self._error.status
+        return failures[-1][1].status
+
+    async def _close(self) -> None:
+        """Give the upstream's connection back: read what little is left of a whole answer, else drop it."""
+        attempt = self._attempt
+        assert attempt is not None
+        answer = attempt.answer
+        if answer is not None and not attempt.exhausted and self._exchange.state == State.DONE and self._error is None:
+            self._wait(Waiting.TAIL)
+            size = 0
+            try:
+                while size < TAIL_LIMIT and (chunk := await answer.read()) is not None:
+                    size += len(chunk)
+            except UpstreamFailed:
+                size = TAIL_LIMIT
+            except asyncio.CancelledError:
+                self._wake()
+            finally:
+                self._waiting = Waiting.NOTHING
+        await attempt.close()
+
+    # -- answering the client --------------------------------------------------------------------
+
+    async def _forward(self, data: bytes) -> None:
+        """Send bytes of a stream; a client that has left is told to the exchange."""
+        if self._exchange.client_gone:
+            return
+        sender = self._sender or self._start_stream(self._headers())
+        if not await self._send(sender, data):
+            await self._obey(self._exchange.handle(ClientGone()))
+
+    async def _end(self, data: bytes, status: int) -> None:
+        """Send the last bytes, once the call is in the ledger."""
+        if not await self._is_committed():
+            await self._answer_error(STORE_LOST)
+            return
+        head = self._head
+        if self._sender is not None or (status == OK and head is not None and head.stream):
+            await self._send_last(self._sender or self._start_stream(self._headers()), data)
+        else:
+            self.transport.answer(status, self._headers(), data)
+
+    async def _fail(self) -> None:
+        error = self._error
+        assert error is not None
+        await self._answer_error(error if await self._is_committed() else STORE_LOST)
+
+    async def _answer_error(self, error: HeadgateError) -> None:
+        if self._sender is not None:
+            sequence = self._attempt.scanner.next_sequence() if self._attempt else 0
+            await self._send_last(self._sender, self._codec.encode_error_event(error, self.id, sequence))
+            return
+        headers = [*JSON, *self._own_headers()]
+        if error.retry_after is not None:
+            headers.append(("retry-after", str(error.retry_after)))
+        self.transport.answer(error.status, headers, self._codec.encode_error(error, self.id))
+
+    def _headers(self) -> Headers:
+        attempt, head = self._attempt, self._head
+        assert attempt is not None
+        assert head is not None
+        headers = [*attempt.kept_headers, *self._own_headers()]
+        if not head.stream and self._rows:
+            sums = totals(self._rows)
+            headers.append(("x-headgate-cost-basis", sums.basis))
+            if sums.cost_nano is not None:
+                headers.append(("x-headgate-cost-usd", format_usd(sums.cost_nano)))
+        return headers
+
+    def _own_headers(self) -> Headers:
+        headers = [("x-headgate-call", self.id)]
+        if self._attempt is not None:
+            headers.append(("x-headgate-route", self._attempt.route.name))
+            headers.append(("x-headgate-attempts", str(self._attempt.no)))
+        return headers
+
+
+def _session(sent: str | None) -> str | None:
+    """Return a session id that can go into a row and a header, None for any other."""
+    if not sent or len(sent) > SESSION_LIMIT or not sent.isprintable():
+        return None
+    return sent

@@ -1,0 +1,44 @@
+"""The seam to the HTTP server: one request as the data path sees it."""
+
+from collections.abc import AsyncIterator
+from typing import Protocol
+
+
+class ClientLeft(Exception):
+    """The client closed its connection; nothing more can be sent."""
+
+
+class Sender(Protocol):
+    """A streamed answer whose head has been sent."""
+
+    async def send(self, data: bytes) -> None:
+        """Send bytes; waits while the client does not read. Raises ClientLeft."""
+
+
+Headers = list[tuple[str, str]]
+
+
+class Transport(Protocol):
+    """One request and the place for its one answer."""
+
+    method: str
+    path: str
+    query: str
+
+    def header(self, name: str) -> str | None:
+        """Return a header of the request by lower-case name."""
+
+    def chunks(self) -> AsyncIterator[bytes]:
+        """Yield the body as it comes. Raises ClientLeft."""
+
+    async def body(self) -> bytes:
+        """Return the whole body; only for requests whose length is known to be within bounds. Raises ClientLeft."""
+
+    def answer(self, status: int, headers: Headers, body: bytes) -> None:
+        """Send a whole answer. A client that has left is no error here."""
+
+    def stream(self, status: int, headers: Headers) -> Sender:
+        """Send the head of a streamed answer."""
+
+    async def left(self) -> None:
+        """Return when the client has closed its connection."""

@@ -1,0 +1,1 @@
+"""The data plane: the API that programs call, behind one transport seam."""

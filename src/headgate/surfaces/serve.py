@@ -1,0 +1,235 @@
+"""`headgate serve`: the supervisor with the admin plane beside it, wired from a configuration."""
+
+import asyncio
+import os
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+
+import structlog
+import uvloop
+
+from headgate.config.compile import configuration
+from headgate.config.load import locate
+from headgate.config.problems import ConfigError
+from headgate.config.settings import NO_OVERRIDES, Compiled, Overrides, Settings
+from headgate.config.watch import watch
+from headgate.ledger.engine import Ledger, open_ledger
+from headgate.ledger.errors import LedgerError
+from headgate.ledger.incarnations import lock_directory, sweep
+from headgate.ledger.locks import FileLock, make_directory, try_hold
+from headgate.runtime.clock import SYSTEM, Clock
+from headgate.runtime.control import Start
+from headgate.runtime.logs import configure_logs
+from headgate.runtime.ports import PortTaken, reserve
+from headgate.runtime.supervisor import StartFailed, Supervisor, on_signals, python_module
+from headgate.sim.server import SimServer
+from headgate.surfaces.admin.server import AdminServer
+
+log = structlog.get_logger("headgate.supervisor")
+
+SECOND_NS = 1_000_000_000
+WORKER_MODULE = "headgate.surfaces.data.serve"
+SWEEP_PERIOD = 1.0
+"""Seconds between two looks for dead incarnations."""
+
+Say = Callable[[str], None]
+
+
+class ServeFailed(Exception):
+    """Serving could not begin, or ended badly; the message tells the operator what to do."""
+
+
+class Configured:
+    """The configuration in force, and the text it was read from, so that all workers read the same."""
+
+    def __init__(self, path: Path | None, overrides: Overrides, clock: Clock, env: Mapping[str, str]) -> None:
+        self.folder = Path.cwd()
+        self.path = locate(path, self.folder)
+        self._overrides = overrides
+        self._clock = clock
+        self._env = env
+        self.text: str | None = None
+        self.compiled = self.read()
+
+    def read(self) -> Compiled:
+        """Read it anew; what is in force stays if that fails. Raises ConfigError."""
+        at = datetime.fromtimestamp(self._clock.wall() / SECOND_NS, UTC)
+        compiled = configuration(self.path, self._env, at, self.folder, self._overrides)
+        if self.path is not None:
+            self.text = self.path.read_text(encoding="utf-8-sig")
+        self.compiled = compiled
+        return compiled
+
+    def start(self, port: int) -> Callable[[int], Start]:
+        """Return what a worker is first told, for each index; as of now."""
+        settings, text = self.compiled.settings, self.text
+        source, folder, overrides = str(self.path or ""), str(self.folder), self._overrides
+
+        def one(index: int) -> Start:
+            return Start(index, settings.host, port, source, folder, text, overrides, settings.log_level)
+
+        return one
+
+
+def serve(path: Path | None, overrides: Overrides = NO_OVERRIDES, say: Say = print) -> int:
+    """Serve until a signal ends it; return the exit status. `say` prints a line for the operator.
+
+    Raises ConfigError, LedgerError and ServeFailed, whose messages are for people.
+    """
+    configured = Configured(path, overrides, SYSTEM, os.environ)
+    configure_logs(configured.compiled.settings.log_level)
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(_serve(configured, say))
+    return 0
+
+
+async def _serve(configured: Configured, say: Say) -> None:
+    settings = configured.compiled.settings
+    async with AsyncExitStack() as stack:
+        ledger = open_ledger(settings.ledger_url)
+        stack.callback(ledger.close)
+        stack.callback(_only_one(ledger, settings).close)
+        await asyncio.to_thread(ledger.migrate)
+        directory = await asyncio.to_thread(lock_directory, ledger, Path(settings.state_dir))
+        await asyncio.to_thread(sweep, ledger, directory, SYSTEM.wall())
+        port = stack.enter_context(_port(settings.host, settings.port)).getsockname()[1]
+        if configured.compiled.simulated:
+            await stack.enter_async_context(_simulated(configured.compiled, say))
+        supervisor = Supervisor(
+            python_module(WORKER_MODULE), settings.workers, configured.start(port), SYSTEM, settings.drain_timeout
+        )
+        reload = Reloader(configured, supervisor, port)
+        admin = AdminServer(settings, ledger, supervisor, reload)
+        await stack.enter_async_context(admin.running())
+        on_signals(asyncio.get_running_loop(), supervisor.stop, reload.ask)
+        beside = [
+            asyncio.create_task(task)
+            for task in (
+                _announce(configured, supervisor, port, admin.port, say),
+                reload.follow(),
+                _sweep_dead(ledger, directory),
+            )
+        ]
+        try:
+            await supervisor.run()
+        except StartFailed as error:
+            raise ServeFailed(str(error)) from None
+        finally:
+            for task in beside:
+                task.cancel()
+            await asyncio.gather(*beside, return_exceptions=True)
+
+
+class Reloader:
+    """Reads the configuration again when its file changes or when asked; a bad one is refused, the running one stays."""
+
+    def __init__(self, configured: Configured, supervisor: Supervisor, port: int) -> None:
+        self._configured = configured
+        self._supervisor = supervisor
+        self._port = port
+        self._asked = asyncio.Event()
+
+    def ask(self) -> None:
+        """Reload soon; from a signal."""
+        self._asked.set()
+
+    def reload(self) -> Compiled:
+        """Reload now. Raises ConfigError; then nothing has changed."""
+        before = self._configured.compiled.settings
+        compiled = self._configured.read()
+        for name in FIXED:
+            if getattr(compiled.settings, name) != getattr(before, name):
+                log.warning("this setting takes effect at the next start", setting=name)
+        text = self._configured.text
+        if text is not None:
+            self._supervisor.reload(self._configured.start(self._port), text, compiled.settings.drain_timeout)
+        return compiled
+
+    async def follow(self) -> None:
+        """Reload whenever asked or the file changes, until cancelled."""
+        watcher = asyncio.create_task(self._watch_file())
+        try:
+            while True:
+                await self._asked.wait()
+                self._asked.clear()
+                try:
+                    self.reload()
+                except (ConfigError, OSError) as error:
+                    log.error("configuration refused; the running one stays", error=str(error))  # noqa: TRY400
+        finally:
+            watcher.cancel()
+
+    async def _watch_file(self) -> None:
+        if self._configured.path is None:
+            return
+        async for _ in watch(self._configured.path):
+            self.ask()
+
+
+FIXED = (
+    "host",
+    "port",
+    "admin_host",
+    "admin_port",
+    "admin_token",
+    "workers",
+    "ledger_url",
+    "durability",
+    "state_dir",
+    "log_level",
+)
+"""Settings that processes take only when they start."""
+
+
+def _only_one(ledger: Ledger, settings: Settings) -> FileLock:
+    """Hold the ledger for this supervisor: two on one SQLite file would be two gateways without knowing it."""
+    state = ledger.url.state_dir or Path(settings.state_dir)
+    state.parent.mkdir(parents=True, exist_ok=True)
+    make_directory(state)
+    lock = try_hold(state / f"serve-{settings.host}-{settings.port}.lock" if ledger.url.path is None else state / "serve.lock")
+    if lock is None:
+        raise ServeFailed(
+            f"Another headgate serves the ledger {ledger.url.shown} already. "
+            "Stop it, or give this one its own ledger.url."
+        )
+    return lock
+
+
+def _port(host: str, port: int):  # type: ignore[no-untyped-def]  # noqa: ANN202
+    try:
+        return reserve(host, port)
+    except PortTaken:
+        raise ServeFailed(
+            f"Port {port} on {host} is in use. Stop what listens there (ss -ltnp), or choose another: --port {port + 1}"
+        ) from None
+    except OSError as error:
+        raise ServeFailed(f"Cannot listen on {host}:{port}: {error.strerror}. Set server.host and server.port.") from None
+
+
+@asynccontextmanager
+async def _simulated(compiled: Compiled, say: Say) -> AsyncIterator[None]:
+    assert compiled.sim_address is not None
+    host, port = compiled.sim_address
+    say("No provider found: answers come from the SIMULATED upstream, and are made up.")
+    say("Set OPENAI_API_KEY or ANTHROPIC_API_KEY, or write a headgate.yaml, for real ones.")
+    async with SimServer(host=host, port=port):
+        yield
+
+
+async def _announce(configured: Configured, supervisor: Supervisor, port: int, admin_port: int, say: Say) -> None:
+    await supervisor.ready.wait()
+    settings = configured.compiled.settings
+    workers = "1 worker" if settings.workers == 1 else f"{settings.workers} workers"
+    say(f"headgate serves http://{settings.host}:{port} ({workers}); admin http://{settings.admin_host}:{admin_port}")
+
+
+async def _sweep_dead(ledger: Ledger, directory: Path) -> None:
+    """Mark dead what a killed worker left behind, so that what it held becomes lost and not forgotten."""
+    while True:
+        await asyncio.sleep(SWEEP_PERIOD)
+        try:
+            await asyncio.to_thread(sweep, ledger, directory, SYSTEM.wall())
+        except LedgerError as error:
+            log.warning("dead workers could not be swept; tried again", error=str(error))

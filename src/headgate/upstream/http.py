@@ -1,0 +1,138 @@
+"""The HTTP client: pyreqwest (reqwest and hyper). Redirects, referer, environment proxies and its own
+decompression are off; TCP_NODELAY is on; streams have no read-ahead buffer, or frames would come in lumps.
+"""
+
+import zlib
+from collections.abc import Sequence
+from datetime import timedelta
+
+from pyreqwest.client import Client as ReqwestClient
+from pyreqwest.client import ClientBuilder
+from pyreqwest.exceptions import (
+    ConnectError,
+    ConnectTimeoutError,
+    PyreqwestError,
+    RequestTimeoutError,
+)
+from pyreqwest.request import StreamRequest
+from pyreqwest.response import Response
+
+from headgate.model.failure import Failure, FailureKind
+from headgate.model.route import Provider
+from headgate.upstream.client import UpstreamFailed
+from headgate.upstream.kinds import fixed_headers
+
+DECOMPRESSED_LIMIT = 256 * 1024 * 1024
+"""Bytes; a compressed body that grows beyond this is an attack or a fault."""
+
+_GZIP_OR_ZLIB = 32 + zlib.MAX_WBITS
+
+
+class HttpClient:
+    """Pooled connections to one provider."""
+
+    __slots__ = ("_client", "_fixed")
+
+    def __init__(self, provider: Provider, user_agent: str) -> None:
+        self._client: ReqwestClient = (
+            ClientBuilder()
+            .gzip(False)
+            .brotli(False)
+            .zstd(False)
+            .deflate(False)
+            .follow_redirects(False)
+            .referer(False)
+            .no_proxy()
+            .tcp_nodelay(True)
+            .http1_lower_case_headers()
+            .connect_timeout(timedelta(microseconds=provider.timeouts.connect / 1000))
+            .default_headers(list(fixed_headers(provider, user_agent)))
+            .build()
+        )
+
+    async def post(self, url: str, headers: Sequence[tuple[str, str]], body: bytes) -> "HttpAnswer":
+        builder = self._client.post(url).body_bytes(body).streamed_read_buffer_limit(0)
+        if headers:
+            builder = builder.headers(list(headers))
+        request = builder.build_streamed()
+        try:
+            return HttpAnswer(request, await request.__aenter__())
+        except PyreqwestError as error:
+            raise UpstreamFailed(_translate(error)) from None
+
+    async def aclose(self) -> None:
+        await self._client.__aexit__(None, None, None)
+
+
+class HttpAnswer:
+    """An answer on the wire; decompresses what an upstream compressed although it was asked not to."""
+
+    __slots__ = ("_inflate", "_inflated", "_read", "_request", "_response", "status")
+
+    def __init__(self, request: StreamRequest, response: Response) -> None:
+        self.status = response.status
+        self._request = request
+        self._response = response
+        self._read = response.body_reader.read_chunk
+        self._inflated = 0
+        self._inflate = None
+        encoding = response.get_header("content-encoding")
+        if encoding is not None and encoding != "identity":
+            self._inflate = _decompressor(encoding)
+
+    def header(self, name: str) -> str | None:
+        return self._response.get_header(name)
+
+    async def read(self) -> bytes | None:
+        try:
+            chunk = await self._read()
+        except PyreqwestError as error:
+            raise UpstreamFailed(_translate(error)) from None
+        if chunk is None:
+            return None
+        if self._inflate is None:
+            return bytes(chunk)
+        return self._expand(bytes(chunk))
+
+    def _expand(self, chunk: bytes) -> bytes:
+        assert self._inflate is not None
+        try:
+            data = self._inflate.decompress(chunk, DECOMPRESSED_LIMIT - self._inflated + 1)
+        except zlib.error:
+            raise UpstreamFailed(
+                Failure(FailureKind.BAD_RESPONSE, "the upstream's compressed answer is broken", self.status)
+            ) from None
+        self._inflated += len(data)
+        if self._inflated > DECOMPRESSED_LIMIT:
+            raise UpstreamFailed(
+                Failure(FailureKind.BAD_RESPONSE, "the upstream's compressed answer is too large", self.status)
+            )
+        return data
+
+    async def close(self) -> None:
+        await self._request.__aexit__(None, None, None)
+
+
+def _decompressor(encoding: str) -> "zlib._Decompress":
+    if encoding.lower() not in ("gzip", "x-gzip", "deflate"):
+        raise UpstreamFailed(
+            Failure(FailureKind.BAD_RESPONSE, f"the upstream compressed its answer as {encoding[:20]!r}")
+        )
+    return zlib.decompressobj(_GZIP_OR_ZLIB)
+
+
+def _translate(error: PyreqwestError) -> Failure:
+    """Return the failure behind the client's error; its text may hold the URL, so it is not passed on."""
+    if isinstance(error, ConnectTimeoutError):
+        return Failure(FailureKind.CONNECT_TIMEOUT, "no connection within the connect timeout")
+    if isinstance(error, ConnectError):
+        return Failure(FailureKind.CONNECT_FAILED, _connect_reason(error))
+    if isinstance(error, RequestTimeoutError):
+        return Failure(FailureKind.IDLE_TIMEOUT, "the upstream sent nothing for too long")
+    return Failure(FailureKind.CUT, "the upstream closed the connection before its answer was whole")
+
+
+def _connect_reason(error: ConnectError) -> str:
+    causes = error.details.get("causes") or []
+    said = causes[-1]["message"] if causes else "connection failed"
+    return f"cannot connect: {said[:200]}"
