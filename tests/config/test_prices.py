@@ -132,9 +132,7 @@ BY_HAND = [
 
 
 @pytest.mark.parametrize(("provider", "model", "usage", "nano", "saved"), BY_HAND)
-def test_cost_is_what_was_worked_out_by_hand(
-    provider: str, model: str, usage: Usage, nano: int, saved: int
-) -> None:
+def test_cost_is_what_was_worked_out_by_hand(provider: str, model: str, usage: Usage, nano: int, saved: int) -> None:
     cost = cost_of(usage, prices_of(provider, model), Billing.METERED, None)
     assert (cost.nano, cost.basis, cost.savings_nano) == (nano, Basis.COMPUTED, saved)
 
@@ -281,9 +279,7 @@ def test_a_senseless_price_is_refused_by_the_name_of_its_class(value: object) ->
         override({"input": 1, "cache_read": value})
 
 
-@pytest.mark.parametrize(
-    "spec", [{"inptu": 1}, {"input": 1, "input_mtok": 1}, "gratis", {"web_searches_kcount": 1}]
-)
+@pytest.mark.parametrize("spec", [{"inptu": 1}, {"input": 1, "input_mtok": 1}, "gratis", {"web_searches_kcount": 1}])
 def test_an_unknown_or_doubled_class_is_refused(spec: str | dict[str, object]) -> None:
     with pytest.raises(ValueError):
         override(spec)
@@ -296,7 +292,5 @@ def test_of_two_rates_the_dearer_counts_on_every_tier() -> None:
 
 
 def test_the_bundled_data_is_not_imported_before_it_is_needed() -> None:
-    code = (
-        "import sys, headgate.config.prices as p; p.override('free'); sys.exit('genai_prices' in sys.modules)"
-    )
+    code = "import sys, headgate.config.prices as p; p.override('free'); sys.exit('genai_prices' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -148,10 +148,7 @@ def test_retry_after_ms_is_read_and_bounded(value: str, wait: int | None) -> Non
     assert parse_retry_after_ms(value) == wait
 
 
-@given(
-    st.text(max_size=80)
-    | st.from_regex(r"[A-Z][a-z]{2}, [0-9]{1,3} [A-Z][a-z]{2} [0-9]{1,6} [0-9:]{1,12} .*")
-)
+@given(st.text(max_size=80) | st.from_regex(r"[A-Z][a-z]{2}, [0-9]{1,3} [A-Z][a-z]{2} [0-9]{1,6} [0-9:]{1,12} .*"))
 def test_no_header_can_break_the_parser_or_leave_its_bounds(value: str) -> None:
     for wait in (parse_retry_after(value, NOW), parse_retry_after_ms(value)):
         assert wait is None or 0 <= wait <= MAX_RETRY_AFTER_NS

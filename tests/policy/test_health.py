@@ -73,9 +73,7 @@ def test_failures_that_do_not_count_leave_a_healthy_route_healthy(
         now += step
         before = state
         state = observe(state, None if kind is None else failed(kind, step), now)
-        assert state.failures == (
-            0 if kind is None else before.failures + (1 if REACTIONS[kind].counts else 0)
-        )
+        assert state.failures == (0 if kind is None else before.failures + (1 if REACTIONS[kind].counts else 0))
         assert (wait_ns(state, now) > 0) == (rejection(state, now) is not None)
         assert wait_ns(state, now) <= 3600 * SECOND
     innocent = [kind for kind, _ in events if kind is not None and REACTIONS[kind].next_route]

@@ -31,9 +31,7 @@ usages = st.builds(Usage, **dict.fromkeys(CLASSES, tokens))
 def rates(draw: st.DrawFn) -> Rate:
     """Rates whose tiers rise, as all vendors' do."""
     prices = sorted(draw(st.lists(st.integers(0, 10**12), min_size=1, max_size=4)))
-    starts = sorted(
-        draw(st.sets(st.integers(1, 2_000_000), min_size=len(prices) - 1, max_size=len(prices) - 1))
-    )
+    starts = sorted(draw(st.sets(st.integers(1, 2_000_000), min_size=len(prices) - 1, max_size=len(prices) - 1)))
     return Rate(prices[0], tuple(zip(starts, prices[1:], strict=True)))
 
 

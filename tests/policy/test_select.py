@@ -279,8 +279,7 @@ def test_an_empty_catalog_knows_nothing() -> None:
 @given(
     st.sampled_from(["fast", "gpt-5-mini", "qwen3", "openai/gpt-5-mini", "claude-haiku-4-5"]) | st.text(),
     st.sampled_from(Endpoint),
-    st.none()
-    | st.lists(st.sampled_from(["*", "gpt-*", "box/*", "fast", "[", "claude-haiku-4-5"])).map(tuple),
+    st.none() | st.lists(st.sampled_from(["*", "gpt-*", "box/*", "fast", "[", "claude-haiku-4-5"])).map(tuple),
     st.dictionaries(
         st.sampled_from(["openai/gpt-5-mini", "box/local-mini", "box/qwen3:8b"]),
         st.sampled_from([failed(kind, 5 * SECOND) for kind in FailureKind]),

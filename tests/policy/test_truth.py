@@ -34,9 +34,7 @@ STREAM_ENDS = {
 TIMEOUTS = {FailureKind.FIRST_TOKEN_TIMEOUT, FailureKind.IDLE_TIMEOUT, FailureKind.DEADLINE}
 
 
-def route(
-    prices: Prices = PRICES, *, billing: Billing = Billing.METERED, cut_stops_billing: bool = True
-) -> Route:
+def route(prices: Prices = PRICES, *, billing: Billing = Billing.METERED, cut_stops_billing: bool = True) -> Route:
     provider = Provider(
         "p",
         Kind.OPENAI,
@@ -148,8 +146,6 @@ def test_a_subscription_costs_nothing_with_that_basis(kind: FailureKind | None, 
 @pytest.mark.parametrize("kind", [None, *FailureKind])
 @pytest.mark.parametrize("content", [False, True])
 @pytest.mark.parametrize("cut_stops_billing", [False, True])
-def test_the_charge_is_always_decided(
-    kind: FailureKind | None, content: bool, cut_stops_billing: bool
-) -> None:
+def test_the_charge_is_always_decided(kind: FailureKind | None, content: bool, cut_stops_billing: bool) -> None:
     charge = charge_of(ended(kind, content=content), cut_stops_billing=cut_stops_billing)
     assert charge in {Charge.NOTHING, Charge.STREAMED, Charge.HOLD}

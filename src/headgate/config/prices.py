@@ -69,9 +69,7 @@ def lookup(provider: str, base_url: str, upstream_name: str, at: datetime) -> Mo
     if model is None:
         return None
     claude = "claude" in model.id.lower()
-    return ModelFacts(
-        _neutral_name(model.id), _compile(_prices_at(model, at), claude=claude), model.context_window
-    )
+    return ModelFacts(_neutral_name(model.id), _compile(_prices_at(model, at), claude=claude), model.context_window)
 
 
 def models_of(provider: str, base_url: str) -> list[str]:
@@ -120,9 +118,7 @@ def override(spec: str | Mapping[str, object], kind: Kind | None = None) -> Pric
             continue
         ours = _CLASSES.get(str(name).removesuffix("_mtok"))
         if ours is None:
-            raise ValueError(
-                f"unknown price class {name!r}; known are {', '.join(_CLASSES)}, requests_kcount"
-            )
+            raise ValueError(f"unknown price class {name!r}; known are {', '.join(_CLASSES)}, requests_kcount")
         if ours in rates:
             raise ValueError(f"the price class {name!r} stands twice")
         rates[ours] = Rate(_nano(_amount(str(name), value)))
@@ -138,9 +134,7 @@ def _amount(name: str, value: object) -> Decimal:
     except InvalidOperation:
         raise ValueError(f"the price of {name!r} is no number: {str(value)[:40]!r}") from None
     if not amount.is_finite() or amount < 0 or amount > MAX_USD_PER_MTOK:
-        raise ValueError(
-            f"the price of {name!r} must lie between 0 and {MAX_USD_PER_MTOK} USD per million tokens"
-        )
+        raise ValueError(f"the price of {name!r} must lie between 0 and {MAX_USD_PER_MTOK} USD per million tokens")
     return amount
 
 
@@ -302,9 +296,7 @@ def _find(vendor_id: str, name: str) -> "genai.ModelInfo | None":
 
 def _upstream_name(vendor: "genai.Provider", model: "genai.ModelInfo") -> str | None:
     """Return what the vendor itself calls the model: the data's id is not always one of its names."""
-    return next(
-        (name for name in (model.id, *_literals(model.match)) if _find(vendor.id, name) is model), None
-    )
+    return next((name for name in (model.id, *_literals(model.match)) if _find(vendor.id, name) is model), None)
 
 
 def _neutral_name(model_id: str) -> str:

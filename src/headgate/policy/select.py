@@ -187,9 +187,7 @@ def _refusal(
     if reasons <= {NOT_ALLOWED, NEEDS_TRANSLATION}:
         return _unspoken(found, endpoint, rejected)
     resting = {
-        item.route: health[item.route]
-        for item in rejected
-        if item.reason not in (NOT_ALLOWED, NEEDS_TRANSLATION)
+        item.route: health[item.route] for item in rejected if item.reason not in (NOT_ALLOWED, NEEDS_TRANSLATION)
     }
     limited = all(rate_limited(state, now_ns) for state in resting.values())
     kind = ErrorKind.RATE_LIMIT_EXCEEDED if limited else ErrorKind.SERVICE_UNAVAILABLE
