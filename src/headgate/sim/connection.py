@@ -41,6 +41,7 @@ class Connection:
         self._http = h11.Connection(h11.SERVER, max_incomplete_event_size=_READ)
         self._dropped = False
         self._spent = 0
+        self._charge: Charge | None = None
         # Drain then means: handed to the kernel, so that a reset cannot overtake what was sent before it.
         writer.transport.set_write_buffer_limits(high=0)
 
@@ -67,19 +68,24 @@ class Connection:
             return False
         headers = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in request.headers]
         record = self._brain.received_head(request.method.decode(), request.target.decode("latin-1"), headers)
-        ended, charge = Outcome.CANCELLED, None
-        self._spent = 0
+        ended = Outcome.CANCELLED
+        self._spent, self._charge = 0, None
         try:
-            reply, charge = await self._read_and_decide(record)
+            reply, self._charge = await self._read_and_decide(record)
             self._spent = reply.spent
             ended = await self._answer(reply, record)
         except asyncio.CancelledError:
             ended = Outcome.CUT
             raise
         finally:
-            self._brain.settle(record, charge, self._spent, ended)
-            self._brain.changed()
+            self._settle(record, ended)
         return not self._dropped and self._http.our_state is h11.DONE and self._http.their_state is h11.DONE
+
+    def _settle(self, record: SimRequest, ended: Outcome) -> None:
+        """Record how a request ended; only the first call counts."""
+        if record.outcome is None:
+            self._brain.settle(record, self._charge, self._spent, ended)
+            self._brain.changed()
 
     async def _reject(self, error: h11.RemoteProtocolError) -> None:
         if self._http.our_state in (h11.IDLE, h11.SEND_RESPONSE):
@@ -144,8 +150,17 @@ class Connection:
                 kept += len(data)
 
     async def _play(self, reply: Reply, record: SimRequest) -> None:
-        """Take the steps of a script in turn, and end the body unless a step has dropped the connection."""
-        for step in reply.steps:
+        """Take the steps of a script in turn, and end the body unless a step has dropped the connection.
+
+        The outcome is recorded before the last bytes go out: who has seen the end finds it in the bill.
+        """
+        last = _last(reply.steps)
+        for at, step in enumerate(reply.steps):
+            if isinstance(step, Send):
+                self._spent += step.tokens
+                record.frames += step.content
+            if at == last:
+                self._settle(record, Outcome.CUT if isinstance(step, Drop) else Outcome.COMPLETED)
             await self._step(step, reply, record)
             if self._dropped:
                 return
@@ -158,10 +173,8 @@ class Connection:
                 await self._write(_response(reply))
             case Send():
                 if record.method != "HEAD":
-                    await self._write(h11.Data(data=step.data))
                     record.chunks.append(step.data)
-                self._spent += step.tokens
-                record.frames += step.content
+                    await self._write(h11.Data(data=step.data))
                 self._brain.changed()
             case Pause():
                 await asyncio.sleep(step.ns / _NS)
@@ -187,6 +200,12 @@ class Connection:
             self._writer.transport.abort()
         else:
             self._writer.close()
+
+
+def _last(steps: list[Step]) -> int:
+    """Return the index of the step that shows the client the end; an empty body ends with its head."""
+    ends = [at for at, step in enumerate(steps) if not (isinstance(step, Send) and not step.data)]
+    return -1 if isinstance(steps[-1], Hang) else ends[-1]
 
 
 def _response(reply: Reply) -> h11.Response:
