@@ -123,10 +123,8 @@ def _savings(usage: Usage, prices: Prices, total: int) -> int:
 def _saved(tokens: int, fresh: Rate | None, read: Rate | None, total: int) -> int:
     if tokens <= 0 or fresh is None or read is None:
         return 0
-    if fresh.tiers or read.tiers:
-        a_token = rate_at(fresh, total) - rate_at(read, total)
-    else:
-        a_token = fresh.base - read.base
+    tiered = fresh.tiers or read.tiers
+    a_token = rate_at(fresh, total) - rate_at(read, total) if tiered else fresh.base - read.base
     return tokens * a_token if a_token > 0 else 0
 
 
