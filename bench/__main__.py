@@ -9,7 +9,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from bench import budget, figures, machine, peers, report
+from bench import budget, figures, load, machine, peers, report
 
 RESULTS = Path(__file__).with_name("RESULTS.md")
 
@@ -27,8 +27,8 @@ def main() -> int:
             _compare(found, mock, gateway_core, load_core, options)
             if "headgate" in options.peers:
                 _headgate_alone(found, mock, gateway_core, load_core)
-    except machine.Unfit as unfit:
-        print(f"cannot measure: {unfit}", file=sys.stderr)
+    except (machine.Unfit, load.BadAnswers) as error:
+        print(f"cannot measure: {error}", file=sys.stderr)
         return 1
     text = report.write(found, options.date)
     print(text)
@@ -38,7 +38,7 @@ def main() -> int:
 
 
 def _compare(
-    found: report.Found, mock: peers.Peer, gateway: int, load: int, options: argparse.Namespace
+    found: report.Found, mock: peers.Peer, gateway: int, core: int, options: argparse.Namespace
 ) -> None:
     starts = {"nginx": peers.nginx, "relay": peers.relay, "headgate": peers.headgate}
     with contextlib.ExitStack() as stack:
@@ -48,18 +48,18 @@ def _compare(
             peer = stack.enter_context(starts[name](gateway, mock.target.port, folder))
             peers.check_envelopes(peer)
             running.append(peer)
-        figures.saturated(found.figures, running, load, found.scale)
+        figures.saturated(found.figures, running, core, found.scale)
         figures.paced(found.figures, running, found.scale)
         figures.latency(found.figures, [mock, *running], found.scale)
 
 
-def _headgate_alone(found: report.Found, mock: peers.Peer, gateway: int, load: int) -> None:
+def _headgate_alone(found: report.Found, mock: peers.Peer, gateway: int, core: int) -> None:
     with (
         tempfile.TemporaryDirectory(prefix="headgate-bench-") as folder,
         peers.headgate(gateway, mock.target.port, Path(folder)) as peer,
     ):
-        figures.memory(found.figures, peer, load, found.scale)
-        found.budget = budget.measure(peer, load, found.scale.profile_s)
+        figures.memory(found.figures, peer, core, found.scale)
+        found.budget = budget.measure(peer, core, found.scale.profile_s)
 
 
 @contextlib.contextmanager

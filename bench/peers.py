@@ -141,9 +141,13 @@ def check_envelopes(peer: Peer) -> None:
         asked = answers.request(peer.target.port, peer.target.key, model, stream=model != "unary")
         headers = {"content-type": "application/json", "authorization": f"Bearer {peer.target.key}"}
         connection.request("POST", "/v1/chat/completions", asked.partition(b"\r\n\r\n")[2], headers)
-        answer = connection.getresponse()
-        got = answer.read()
-        connection.close()
+        try:
+            answer = connection.getresponse()
+            got = answer.read()
+        except (OSError, http.client.HTTPException) as error:
+            raise load.BadAnswers(f"{peer.name}: {model}: {error!r}") from error
+        finally:
+            connection.close()
         if answer.status != http.HTTPStatus.OK or got != body:
             raise load.BadAnswers(f"{peer.name}: {model}: {answer.status} {got[:400]!r}")
         if peer.name == "headgate" and not answer.getheader("x-headgate-call"):
