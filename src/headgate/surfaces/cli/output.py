@@ -17,6 +17,8 @@ USAGE = 2
 _UNPRINTABLE = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
 _WIDE = 10_000
 """Columns where nobody looks at a terminal: nothing is cut for a pipe."""
+_FOLDABLE = 1.3
+"""A table wider than the terminal by more than this is no longer read across."""
 
 
 class Complaint(Exception):
@@ -50,21 +52,29 @@ def plain(text: str) -> str:
 
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[str]], numeric: Iterable[str] = ()) -> None:
-    """Print a table; columns in `numeric` stand to the right. Long cells fold where the terminal is narrow."""
+    """Print a table; columns in `numeric` stand to the right. Nothing is cut, in a pipe nothing is folded.
+
+    On a terminal too narrow for the table its rows are printed as blocks of `column: value`.
+    """
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
-    right = frozenset(numeric)
-    # A folded header cell of one letter a line helps nobody, so headers keep their words.
-    grid = Table(box=None, pad_edge=False, show_edge=False, header_style="bold")
-    for column in columns:
-        grid.add_column(column, justify="right" if column in right else "left", overflow="fold", no_wrap=False)
-    for row in rows:
-        grid.add_row(*(Text(plain(cell)) for cell in row))
+    cells = [[plain(cell) for cell in row] for row in rows]
     console = Console(file=sys.stdout, emoji=False, markup=False, highlight=False)
     if not console.is_terminal:
         console = Console(file=sys.stdout, emoji=False, markup=False, highlight=False, width=_WIDE)
+    widest = [max(len(line[index]) for line in [columns, *cells]) for index in range(len(columns))]
+    if sum(widest) + len(columns) > console.width * _FOLDABLE:
+        for row in cells:
+            typer.echo("\n".join(f"{name}: {cell}" for name, cell in zip(columns, row, strict=True)) + "\n")
+        return
+    right = frozenset(numeric)
+    grid = Table(box=None, pad_edge=False, show_edge=False, header_style="bold")
+    for column in columns:
+        grid.add_column(column, justify="right" if column in right else "left", overflow="fold")
+    for row in cells:
+        grid.add_row(*(Text(cell) for cell in row))
     console.print(grid)
 
 
@@ -87,7 +97,8 @@ def usd_text(nano: int | None) -> str:
 
 def moment(ns: int) -> str:
     """Return ns since the Unix epoch as ISO 8601 in UTC, to the millisecond."""
-    return datetime.fromtimestamp(ns / 1e9, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    seconds, rest = divmod(ns, 10**9)
+    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}.{rest // 10**6:03d}Z"
 
 
 def moment_text(ns: int) -> str:

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from headgate.surfaces.cli.common import ConfigOption
-from headgate.surfaces.cli.output import Complaint
+from headgate.surfaces.cli.output import Complaint, say
 
 LOG_LEVELS = ("debug", "info", "warning", "error")
 
@@ -30,14 +30,19 @@ def serve(
     """
     if log_level is not None and log_level not in LOG_LEVELS:
         raise typer.BadParameter(f"must be one of {', '.join(LOG_LEVELS)}", param_hint="--log-level")
+    file = config if config is None else existing(config)
     from headgate.config.settings import Overrides
-    from headgate.runtime.supervisor import serve as run
+    from headgate.surfaces.serve import ServeFailed
+    from headgate.surfaces.serve import serve as run
 
     overrides = Overrides(
         host=host, port=port, admin_port=admin_port, workers=workers, log_level=log_level, log_json=json
     )
-    file = config if config is None else existing(config)
-    raise typer.Exit(run(file, overrides))
+    try:
+        status = run(file, overrides, say)
+    except ServeFailed as error:
+        raise Complaint(str(error)) from None
+    raise typer.Exit(status)
 
 
 def existing(config: Path) -> Path:
