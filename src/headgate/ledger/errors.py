@@ -21,7 +21,7 @@ class BadRow(LedgerError):
     """The store is there and refuses these rows: they will never be accepted as they are."""
 
 
-class WriterClosed(LedgerError):
+class WriterClosed(LedgerUnusable):
     """Rows were submitted to a writer that has stopped."""
 
 

@@ -174,7 +174,6 @@ class Writer:
 
     def _commit(self, items: Sequence[Item]) -> None:
         """Return when the items are in, or the bad ones among them have failed alone."""
-        self._waiting_since = time.monotonic()
         waiting = [items]
         try:
             while waiting:
@@ -187,10 +186,10 @@ class Writer:
             for rest in waiting:
                 self._reject(rest, WriterClosed(f"the ledger's writer has stopped: {error}"))
             raise
-        self._waiting_since = math.inf
 
     def _write(self, batch: Batch) -> BadRow | None:
         """Return None when the batch is in, or why it is refused. Raises LedgerUnusable while closing."""
+        self._waiting_since = time.monotonic()
         pause = _FIRST_PAUSE
         in_doubt = False
         while True:
@@ -205,6 +204,7 @@ class Writer:
                     self._begin_again()
                     continue
             except BadRow as error:
+                self._waiting_since = math.inf
                 return error
             except LedgerUnusable as error:
                 in_doubt = True
@@ -263,6 +263,7 @@ class Writer:
         self._on_loop(_settle, [waiter for _, _, waiter in items if waiter is not None], error)
 
     def _deliver(self, batch: Batch, head: Head) -> None:
+        self._waiting_since = math.inf
         self.committed_batches += 1
         self.committed_calls += len(batch.calls)
         self._counter = head.counter
