@@ -90,7 +90,7 @@ class StreamScanner(ABC):
         data = parse_frame(rest)[1]
         if data.startswith(b"[DONE]") or is_object(data):
             return self._sort([rest.rstrip(b"\r\n") + b"\n\n"])
-        if not (self.content_seen or self.terminal_seen or is_frame(rest)):
+        if not (self.content_seen or self.terminal_seen or is_frame(rest, cut=True)):
             raise _not_a_stream(rest)
         return []
 

@@ -108,12 +108,15 @@ def parse_frame(frame: bytes) -> tuple[bytes | None, bytes]:
     return event, b"\n".join(data)
 
 
-def is_frame(frame: bytes) -> bool:
-    """Tell whether every line is blank, a comment or one of the four fields that the format knows."""
-    for line in _LINE_END.split(frame.removeprefix(BOM)):
-        if line and not line.startswith(b":") and line.partition(b":")[0] not in _FIELDS:
-            return False
-    return True
+def is_frame(frame: bytes, *, cut: bool = False) -> bool:
+    """Tell whether every line is blank, a comment or one of the four fields that the format knows.
+
+    With `cut` the last line may be the beginning of such a line.
+    """
+    lines = _LINE_END.split(frame.removeprefix(BOM))
+    if cut and any(field.startswith(lines[-1]) for field in _FIELDS):
+        lines.pop()
+    return all(not line or line.startswith(b":") or line.partition(b":")[0] in _FIELDS for line in lines)
 
 
 def encode_frame(data: bytes, event: bytes | None = None) -> bytes:
