@@ -44,9 +44,7 @@ class ServerConfig(Section):
     host: Host = Field(default="127.0.0.1", description="Address of the data plane.")
     port: Port = Field(default=DEFAULT_PORT, description="Port of the data plane; 0 takes any free one.")
     admin_host: Host = Field(default="127.0.0.1", description="Address of the admin plane.")
-    admin_port: Port = Field(
-        default=DEFAULT_ADMIN_PORT, description="Port of the admin plane; 0 takes any free one."
-    )
+    admin_port: Port = Field(default=DEFAULT_ADMIN_PORT, description="Port of the admin plane; 0 takes any free one.")
     admin_token: AdminToken | None = Field(
         default=None,
         description="Opens the admin plane; HEADGATE_ADMIN_TOKEN where it is absent. None: closed.",
@@ -102,9 +100,7 @@ class ProviderConfig(Section):
     """One upstream endpoint with its credential."""
 
     kind: Kind = Field(description="The dialect it speaks.")
-    base_url: str | None = Field(
-        default=None, description="With or without /v1; known vendors have a default."
-    )
+    base_url: str | None = Field(default=None, description="With or without /v1; known vendors have a default.")
     api_key: Credential | None = Field(default=None, description="Its credential; never shown.")
     serves: Annotated[list[Endpoint], Field(min_length=1)] | None = Field(
         default=None, description="Endpoints it serves; all of its kind's where absent."
@@ -114,9 +110,7 @@ class ProviderConfig(Section):
         description="Its models: a list of names, or a mapping of names to what is known of them.",
     )
     open: bool = Field(default=True, description="Whether names that are not known may be asked for as well.")
-    price: Price | None = Field(
-        default=None, description="The price of all its models that have none of their own."
-    )
+    price: Price | None = Field(default=None, description="The price of all its models that have none of their own.")
     billing: Billing = Field(default=Billing.METERED, description="'subscription': its calls cost 0.")
     rank_multiplier: Multiplier | None = Field(
         default=None, description="Weighs its prices in ranking, never in billing."
@@ -128,9 +122,7 @@ class ProviderConfig(Section):
         default=None,
         description="Whether it stops billing a stream that is closed; known for some vendors, else false.",
     )
-    headers: Headers = Field(
-        default={}, description="Headers sent with every request; values are never shown."
-    )
+    headers: Headers = Field(default={}, description="Headers sent with every request; values are never shown.")
     timeouts: TimeoutsConfig = TimeoutsConfig()
 
 
@@ -148,9 +140,7 @@ class Config(Section):
     server: ServerConfig = ServerConfig()
     ledger: LedgerConfig = LedgerConfig()
     providers: dict[ProviderName, ProviderConfig] = Field(default={}, description="Upstreams by their names.")
-    models: dict[VirtualName, VirtualModelConfig] = Field(
-        default={}, description="Virtual models by their names."
-    )
+    models: dict[VirtualName, VirtualModelConfig] = Field(default={}, description="Virtual models by their names.")
 
 
 _OR_VARIABLE = {"type": "string", "pattern": r"\$\{"}
@@ -162,6 +152,10 @@ def json_schema() -> dict[str, Any]:
     A number or a choice may also be written as a variable, such as `${PORT}`.
     """
     schema = Config.model_json_schema(mode="validation")
+    models = schema["$defs"]["ProviderConfig"]["properties"]["models"]
+    mapping = models["anyOf"][0]
+    mapping["additionalProperties"] = {"anyOf": [mapping["additionalProperties"], {"type": "null"}]}
+    models["anyOf"].insert(0, {"type": "array", "items": {"type": "string", "minLength": 1}})
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         **{key: _with_variables(value) for key, value in schema.items()},
@@ -175,6 +169,11 @@ def _with_variables(node: Any) -> Any:
     if not isinstance(node, dict):
         return node
     node = {key: _with_variables(value) for key, value in node.items()}
+    if "$ref" in node:
+        # A section's default would show its values in ns and bytes; its own keys tell theirs.
+        node.pop("default", None)
+    if "patternProperties" in node:
+        node.setdefault("additionalProperties", False)
     if isinstance(node.get("properties"), dict):
         return node
     limited = node.get("type") in {"integer", "number", "boolean"} or "enum" in node or "const" in node
