@@ -37,9 +37,7 @@ def main() -> int:
     return 0
 
 
-def _compare(
-    found: report.Found, mock: peers.Peer, gateway: int, core: int, options: argparse.Namespace
-) -> None:
+def _compare(found: report.Found, mock: peers.Peer, gateway: int, core: int, options: argparse.Namespace) -> None:
     starts = {"nginx": peers.nginx, "relay": peers.relay, "headgate": peers.headgate}
     with contextlib.ExitStack() as stack:
         running = []
@@ -71,9 +69,7 @@ def _mock(core: int, scale: figures.Scale) -> Iterator[peers.Peer]:
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
-    parser.add_argument(
-        "--quick", action="store_true", help="two minutes instead of ten; figures are rougher"
-    )
+    parser.add_argument("--quick", action="store_true", help="two minutes instead of ten; figures are rougher")
     parser.add_argument("--dry", action="store_true", help="print the tables, do not write RESULTS.md")
     parser.add_argument("--date", default=dt.datetime.now(dt.UTC).date().isoformat())
     parser.add_argument(

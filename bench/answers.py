@@ -29,9 +29,7 @@ def frames(model: str, count: int) -> list[bytes]:
     chunk = {**_HEAD, "object": "chat.completion.chunk", "model": model}
     bodies = [{**chunk, "choices": choice, "usage": None} for choice in choices]
     bodies += [{**chunk, "choices": [], "usage": USAGE}]
-    return [b"data: " + json.dumps(body, separators=(",", ":")).encode() + b"\n\n" for body in bodies] + [
-        TERMINAL
-    ]
+    return [b"data: " + json.dumps(body, separators=(",", ":")).encode() + b"\n\n" for body in bodies] + [TERMINAL]
 
 
 def request(port: int, key: str, model: str, *, stream: bool) -> bytes:

@@ -1,12 +1,10 @@
 """The CPU budget of a unary call: what each part was given and what it takes.
 
-The worker is sampled by py-spy under wrk's unary load. The CPU of its Python threads (from /proc) is
-divided by the samples of each part: a sample belongs to the innermost frame that one of the parts below
-claims. Native threads (Granian's and pyreqwest's runtimes) belong to server and client whole, all other
-processes of the tree to the rest.
+The worker is sampled by py-spy under wrk's unary load. The CPU of each of its threads (from /proc) is divided by the
+samples of that thread: a sample belongs to the innermost frame that one of the claims below matches. Native threads
+(Granian's and pyreqwest's runtimes) belong to server and client, all other processes of the tree to the rest.
 """
 
-import json
 import re
 import subprocess
 import sys
@@ -51,7 +49,7 @@ CLAIMS = {
 }
 """Paths, some with the name of a function, and the part they belong to; the longest that matches wins."""
 
-_NATIVE = re.compile(r"thread \(\w+\)")
+_THREAD = re.compile(r"thread \((\d+)\)")
 _FRAME = re.compile(r"([^;]+) \(([^():]+)(?::\d+)?\)")
 
 
@@ -67,8 +65,7 @@ def measure(peer: Peer, core: int, seconds: int) -> Budget:
     """Sample the busiest process of the peer's tree under load."""
     load.wrk(core, peer.target, "unary", 1)
     worker = max(machine.tree(peer.pid), key=lambda pid: sum(machine.threads_cpu_s(pid).values()))
-    python = _python_threads(worker)
-    if python is None:
+    if not _may_sample(worker):
         return Budget({}, "py-spy may not read the worker here (it needs the right to ptrace); run as root")
     with tempfile.TemporaryDirectory() as folder:
         stacks = Path(folder) / "stacks"
@@ -85,22 +82,34 @@ def measure(peer: Peer, core: int, seconds: int) -> Budget:
         spy.wait(60)
         samples = count(stacks.read_text(encoding="utf-8"))
     used = {thread: after[thread] - before.get(thread, 0.0) for thread in after}
-    on_python = sum(cpu for thread, cpu in used.items() if thread in python)
-    native = sum(used.values()) - on_python
-    total = sum(samples.values()) or 1
-    parts = {part: on_python * samples[part] / total * US / done.calls for part in PARTS}
-    parts[SERVER] += native * US / done.calls
-    parts[REST] += (tree_after - tree_before - on_python - native) * US / done.calls
+    parts = share(samples, used)
+    parts[REST] += tree_after - tree_before - sum(used.values())
+    total = sum(sum(each.values()) for each in samples.values())
     say(f"profiled {done.calls} calls, {total} samples")
-    return Budget(parts, f"{total} samples of the worker's Python threads over {done.calls} calls")
+    note = f"{total} samples of the worker's threads over {done.calls} calls"
+    return Budget({part: parts[part] * US / done.calls for part in PARTS}, note)
 
 
-def count(stacks: str) -> Counter[str]:
-    """Count samples by part. `stacks`: py-spy's raw format, `root;…;leaf count` a line, files in brackets."""
-    found: Counter[str] = Counter()
+def share(samples: dict[int, Counter[str]], used: dict[int, float]) -> dict[str, float]:
+    """Return CPU seconds by part. A thread's CPU is divided by its own samples: a waiting thread may be sampled too."""
+    parts = dict.fromkeys(PARTS, 0.0)
+    for thread, cpu in used.items():
+        seen = samples.get(thread) or Counter({SERVER: 1})
+        for part, times in seen.items():
+            parts[part] += cpu * times / seen.total()
+    return parts
+
+
+def count(stacks: str) -> dict[int, Counter[str]]:
+    """Count samples by thread and part.
+
+    `stacks` is py-spy's raw format: `thread (ID): name;root;…;leaf count` a line, a frame's file and line in brackets.
+    """
+    found: dict[int, Counter[str]] = {}
     for line in stacks.splitlines():
         stack, _, times = line.rpartition(" ")
-        found[part_of(stack)] += int(times)
+        if thread := _THREAD.match(stack):
+            found.setdefault(int(thread[1]), Counter())[part_of(stack)] += int(times)
     return found
 
 
@@ -109,7 +118,7 @@ def part_of(stack: str) -> str:
 
     A thread without a Python frame is a native runtime that calls into Python.
     """
-    if _NATIVE.fullmatch(stack):
+    if _THREAD.fullmatch(stack):
         return SERVER
     for name, path in reversed(_FRAME.findall(stack)):
         # Functions are named with their class: Gate.identify.
@@ -120,11 +129,8 @@ def part_of(stack: str) -> str:
     return REST
 
 
-def _python_threads(pid: int) -> set[int] | None:
-    dumped = subprocess.run([*_spy(), "dump", "--json", "--pid", str(pid)], capture_output=True, check=False)
-    return (
-        {thread["os_thread_id"] for thread in json.loads(dumped.stdout)} if dumped.returncode == 0 else None
-    )
+def _may_sample(pid: int) -> bool:
+    return not subprocess.run([*_spy(), "dump", "--pid", str(pid)], capture_output=True, check=False).returncode
 
 
 def _spy() -> list[str]:

@@ -57,9 +57,7 @@ def wrk(core: int, target: Target, model: str, seconds: float, *, stream: bool =
         "BENCH_MODEL": model,
         "BENCH_STREAM": str(int(stream)),
     }
-    said = subprocess.run(
-        command, env=env, capture_output=True, text=True, check=True, timeout=seconds + 60
-    ).stdout
+    said = subprocess.run(command, env=env, capture_output=True, text=True, check=True, timeout=seconds + 60).stdout
     done = json.loads(said.splitlines()[-1])
     if done["errors"] or not done["requests"]:
         raise BadAnswers(f"wrk on {model}: {said}")
@@ -162,9 +160,7 @@ class Held:
         await asyncio.wait_for(asyncio.gather(*(reader.ended for reader in self.readers)), 60)
         wrong = sum(body_of(b"".join(reader.parts)) != self.expected for reader in self.readers)
         if wrong:
-            first = next(
-                reader for reader in self.readers if body_of(b"".join(reader.parts)) != self.expected
-            )
+            first = next(reader for reader in self.readers if body_of(b"".join(reader.parts)) != self.expected)
             raise BadAnswers(
                 f"{wrong} of {self.streams} streams lost or changed frames: {b''.join(first.parts)[:300]!r}"
             )

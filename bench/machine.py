@@ -24,9 +24,7 @@ def cores() -> tuple[int, int]:
         raise Unfit("the comparison reads /proc and pins processes: it runs on Linux only")
     missing = [name for name in NEEDED if shutil.which(name, path=search_path()) is None]
     if missing:
-        raise Unfit(
-            f"not installed: {', '.join(missing)}; on Debian: apt-get install nginx-light wrk util-linux"
-        )
+        raise Unfit(f"not installed: {', '.join(missing)}; on Debian: apt-get install nginx-light wrk util-linux")
     usable = sorted(os.sched_getaffinity(0))
     if len(usable) < 2:
         raise Unfit("two cores are needed: one for the gateway, one for mock and load")

@@ -91,9 +91,7 @@ models:
 """)
     program = str(Path(sys.executable).with_name("headgate"))
     options = ["--json", "--account", "bench", "--config", str(config)]
-    created = subprocess.run(
-        [program, "keys", "create", *options], capture_output=True, check=False, timeout=60
-    )
+    created = subprocess.run([program, "keys", "create", *options], capture_output=True, check=False, timeout=60)
     if created.returncode:
         raise machine.Unfit(f"headgate keys create: {created.stderr.decode()}")
     key = json.loads(created.stdout)["key"]
@@ -103,9 +101,7 @@ models:
 
 
 @contextlib.contextmanager
-def _running(
-    name: str, core: int, command: list[str], target: load.Target, ready: str | None
-) -> Iterator[Peer]:
+def _running(name: str, core: int, command: list[str], target: load.Target, ready: str | None) -> Iterator[Peer]:
     """Start a peer; it is ready when `ready` answers 200 (nginx: anything; None: when it accepts)."""
     process = machine.pinned(core, command, stdout=subprocess.DEVNULL)
     try:
@@ -157,9 +153,7 @@ def check_envelopes(peer: Peer) -> None:
 def versions() -> list[str]:
     """Return the versions of what is compared and of what loads it."""
     path = {**os.environ, "PATH": machine.search_path()}
-    said = subprocess.run(
-        ["nginx", "-v"], capture_output=True, text=True, check=True, env=path
-    ).stderr.strip()
+    said = subprocess.run(["nginx", "-v"], capture_output=True, text=True, check=True, env=path).stderr.strip()
     wrk = subprocess.run(["wrk", "--version"], capture_output=True, text=True, check=False, env=path)
     first = (wrk.stdout or wrk.stderr).splitlines()[0].split(" [")[0]
     return [said.removeprefix("nginx version: ").replace("/", " "), first]

@@ -57,8 +57,7 @@ def _promises(found: Found) -> list[str]:
     frame = f"CPU a forwarded frame ({found.scale.streams} streams, 20 ms gaps), against nginx"
     rows.append(_against(frame, "≤ 3 × | ≤ 2.2 ×", figures, figures.cpu_frame))
     nginx, ours = (
-        [figures.middle(of, name) / 1e3 for of in (figures.p50, figures.p95)]
-        for name in ("nginx", "headgate")
+        [figures.middle(of, name) / 1e3 for of in (figures.p50, figures.p95)] for name in ("nginx", "headgate")
     )
     rows.append(
         "| added p50 / p95 at one client, beyond nginx's | ≤ 0.8 / 1.5 ms | ≤ 0.4 / 0.7 ms | "

@@ -17,9 +17,7 @@ BROAD = frozenset({"Exception", "BaseException"})
 
 def main(roots: list[str]) -> int:
     """Print every finding; return 1 if one of them is a failure."""
-    failures = [
-        message for path in _sources(roots) for message in check(path, path.read_text(encoding="utf-8"))
-    ]
+    failures = [message for path in _sources(roots) for message in check(path, path.read_text(encoding="utf-8"))]
     for message in failures:
         print(message)
     return 1 if failures else 0
@@ -63,9 +61,7 @@ def _is_broad(caught: ast.expr | None) -> bool:
 def _has_reason(line: str) -> bool:
     """A reason is words in a comment beyond a noqa and its codes."""
     comments = [part.strip() for part in line.split("#")[1:]]
-    return any(
-        not comment.startswith("noqa") or len(comment.split(None, 2)) > 2 for comment in comments if comment
-    )
+    return any(not comment.startswith("noqa") or len(comment.split(None, 2)) > 2 for comment in comments if comment)
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 import json
 import os
 import sys
+from collections import Counter
 
 import pytest
 from bench import answers, budget, load, machine
@@ -56,11 +57,25 @@ def test_a_sample_belongs_to_the_innermost_claimed_frame(stack: str, part: str) 
     assert budget.part_of(stack) == part
 
 
-def test_samples_are_summed_by_part() -> None:
-    counted = budget.count(
-        "a (headgate/policy/select.py:1) 3\nb (headgate/policy/health.py:2) 4\nc (x.py:1) 5\n"
-    )
-    assert counted == {"plan": 7, budget.REST: 5}
+def test_samples_are_counted_by_thread_and_part() -> None:
+    lines = [
+        "thread (7): MainThread;a (headgate/policy/select.py:1) 3",
+        "thread (7): MainThread;b (headgate/policy/health.py:2) 4",
+        "thread (7): MainThread;c (x.py:1) 5",
+        "thread (8) 6",
+    ]
+    assert budget.count("\n".join(lines)) == {7: {"plan": 7, budget.REST: 5}, 8: {budget.SERVER: 6}}
+
+
+def test_the_cpu_of_a_thread_is_shared_by_its_own_samples_and_none_is_lost() -> None:
+    samples = {7: Counter({"plan": 3, "key": 1}), 8: Counter({budget.ROWS: 1000})}
+    parts = budget.share(samples, {7: 4.0, 8: 1.0, 9: 0.5})
+    assert parts == dict.fromkeys(budget.PARTS, 0.0) | {
+        "plan": 3.0,
+        "key": 1.0,
+        budget.ROWS: 1.0,
+        budget.SERVER: 0.5,
+    }
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
