@@ -43,8 +43,11 @@ async def test_another_seed_gives_another_answer(ask: Ask, sim: SimServer) -> No
 
 @pytest.mark.parametrize(
     ("dialect", "field", "reason"),
-    [("chat", "max_tokens", "length"), ("responses", "max_output_tokens", "incomplete"),
-     ("messages", "max_tokens", "max_tokens")],
+    [
+        ("chat", "max_tokens", "length"),
+        ("responses", "max_output_tokens", "incomplete"),
+        ("messages", "max_tokens", "max_tokens"),
+    ],
 )
 async def test_no_answer_is_longer_than_the_maximum(
     sim: SimServer, ask: Ask, dialect: str, field: str, reason: str

@@ -1,13 +1,16 @@
 """Every fault, seen over a raw socket."""
 
+import asyncio
 import gzip
 import json
 from collections.abc import Callable, Coroutine
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from headgate.sim import TABLE, Fault, Outcome, SimServer
+from headgate.sim.directive import Directive
 from headgate.sim.faults import STATUS
 
 Ask = Callable[..., Coroutine[Any, Any, Any]]
@@ -17,6 +20,18 @@ TEXT = "[[sim tokens=6 fault={} after=2]]"
 
 def test_every_fault_stands_in_the_table_once() -> None:
     assert sorted(row.fault for row in TABLE) == sorted(Fault)
+
+
+def test_the_docs_hold_the_table() -> None:
+    docs = (Path(__file__).parents[2] / "docs" / "sim.md").read_text()
+    for row in TABLE:
+        assert f"| `{row.fault}` | {row.stream} | {row.unary} | {row.options} |" in docs
+
+
+def test_the_docs_hold_every_option() -> None:
+    docs = (Path(__file__).parents[2] / "docs" / "sim.md").read_text()
+    for option in Directive.__struct_fields__:
+        assert f"`{option}`" in docs
 
 
 @pytest.mark.parametrize("dialect", DIALECTS)
@@ -37,8 +52,14 @@ async def test_status_faults_answer_with_their_status_and_charge_nothing(
 
 @pytest.mark.parametrize(
     ("options", "header"),
-    [("fault=429", "1"), ("fault=429 retry_after=7", "7"), ("fault=429 retry_after=none", None),
-     ("fault=503", None), ("fault=503 retry_after=3", "3"), ("fault=429-quota", None)],
+    [
+        ("fault=429", "1"),
+        ("fault=429 retry_after=7", "7"),
+        ("fault=429 retry_after=none", None),
+        ("fault=503", None),
+        ("fault=503 retry_after=3", "3"),
+        ("fault=429-quota", None),
+    ],
 )
 async def test_retry_after_is_as_chosen(ask: Ask, options: str, header: str | None) -> None:
     heard = await ask("chat", f"[[sim {options}]]")
@@ -62,11 +83,7 @@ async def test_refuse_resets_before_any_byte(sim: SimServer, ask: Ask) -> None:
 
 
 @pytest.mark.parametrize("stream", [True, False])
-async def test_hang_headers_sends_nothing_until_the_client_leaves(
-    sim: SimServer, wire: Ask, stream: bool
-) -> None:
-    import asyncio
-
+async def test_hang_headers_sends_nothing_until_the_client_leaves(sim: SimServer, wire: Ask, stream: bool) -> None:
     payload = {"model": "sim-hang-headers", "stream": stream, "messages": [{"role": "user", "content": "hi"}]}
     task = asyncio.create_task(wire("POST", "/v1/chat/completions", payload))
     await sim.until(lambda: bool(sim.requests) and sim.requests[0].fault is Fault.HANG_HEADERS)
@@ -101,12 +118,11 @@ async def test_hang_stands_still_after_its_frames(sim: SimServer, ask: Ask, dial
 
 @pytest.mark.parametrize("stream", [True, False])
 async def test_hold_goes_on_when_released(sim: SimServer, ask: Ask, stream: bool) -> None:
-    import asyncio
-
     task = asyncio.create_task(ask("chat", TEXT.format("hold"), stream=stream))
     reached = 2 if stream else 0
-    await sim.until(lambda: bool(sim.requests) and sim.requests[0].fault is Fault.HOLD
-                    and sim.requests[0].frames == reached)
+    await sim.until(
+        lambda: bool(sim.requests) and sim.requests[0].fault is Fault.HOLD and sim.requests[0].frames == reached
+    )
     assert sim.requests[0].outcome is None
     await asyncio.sleep(0)
     sim.release()
@@ -129,9 +145,7 @@ async def test_cuts_end_a_stream_after_their_frames(
 
 
 @pytest.mark.parametrize(("fault", "end"), [("cut", "closed"), ("cut-rst", "reset"), ("cut-mid", "closed")])
-async def test_cuts_halve_a_unary_body_that_is_charged_whole(
-    sim: SimServer, ask: Ask, fault: str, end: str
-) -> None:
+async def test_cuts_halve_a_unary_body_that_is_charged_whole(sim: SimServer, ask: Ask, fault: str, end: str) -> None:
     heard = await ask("chat", TEXT.format(fault), stream=False)
     assert heard.end == end
     assert len(heard.body) == int(heard.headers["content-length"]) // 2
@@ -141,9 +155,7 @@ async def test_cuts_halve_a_unary_body_that_is_charged_whole(
 
 @pytest.mark.parametrize("dialect", DIALECTS)
 @pytest.mark.parametrize(("fault", "frames"), [("error-only", 0), ("error-first", 0), ("error-mid", 2)])
-async def test_error_frames_come_inside_a_200(
-    sim: SimServer, ask: Ask, dialect: str, fault: str, frames: int
-) -> None:
+async def test_error_frames_come_inside_a_200(sim: SimServer, ask: Ask, dialect: str, fault: str, frames: int) -> None:
     heard = await ask(dialect, TEXT.format(fault))
     assert (heard.status, heard.end) == (200, "complete")
     last = heard.data[-1]
@@ -157,9 +169,7 @@ async def test_error_frames_come_inside_a_200(
 
 @pytest.mark.parametrize("dialect", DIALECTS)
 @pytest.mark.parametrize("fault", ["error-only", "error-first", "error-mid", "failed"])
-async def test_error_faults_make_a_unary_200_an_error_body(
-    sim: SimServer, ask: Ask, dialect: str, fault: str
-) -> None:
+async def test_error_faults_make_a_unary_200_an_error_body(sim: SimServer, ask: Ask, dialect: str, fault: str) -> None:
     heard = await ask(dialect, TEXT.format(fault), stream=False)
     assert heard.status == 200
     assert "message" in heard.json["error"]

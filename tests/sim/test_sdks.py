@@ -45,17 +45,14 @@ def test_openai_chat(sim: SimThread, oai: openai.OpenAI) -> None:
     assert answer.usage is not None
     assert answer.usage.prompt_tokens_details is not None
     record = sim.requests[0]
-    assert (record.usage.input, record.usage.output) == (
-        answer.usage.prompt_tokens, answer.usage.completion_tokens)
+    assert (record.usage.input, record.usage.output) == (answer.usage.prompt_tokens, answer.usage.completion_tokens)
     assert record.header("authorization") == "Bearer sk-test"
     assert "sk-test" not in repr(record)
 
 
 def test_openai_chat_stream_accumulates(oai: openai.OpenAI) -> None:
     whole = oai.chat.completions.create(model="m", messages=HELLO).choices[0].message.content
-    with oai.chat.completions.stream(
-        model="m", messages=HELLO, stream_options={"include_usage": True}
-    ) as stream:
+    with oai.chat.completions.stream(model="m", messages=HELLO, stream_options={"include_usage": True}) as stream:
         final = stream.get_final_completion()
     assert final.choices[0].message.content == whole
     assert final.usage is not None
@@ -81,9 +78,7 @@ def test_openai_responses(oai: openai.OpenAI) -> None:
     assert answer.usage is not None
     assert answer.usage.output_tokens_details.reasoning_tokens == 16
     assert answer.output[0].type == "reasoning"
-    with oai.responses.stream(
-        model="m", input="hello", reasoning={"effort": "low", "summary": "auto"}
-    ) as stream:
+    with oai.responses.stream(model="m", input="hello", reasoning={"effort": "low", "summary": "auto"}) as stream:
         numbers = [event.sequence_number for event in stream]
         final = stream.get_final_response()
     assert numbers == list(range(len(numbers)))
@@ -92,9 +87,7 @@ def test_openai_responses(oai: openai.OpenAI) -> None:
 
 
 def test_openai_responses_tool_calls(oai: openai.OpenAI) -> None:
-    with oai.responses.stream(
-        model="m", input="[[sim tool=weather]]", tools=[RESPONSE_TOOL]
-    ) as stream:
+    with oai.responses.stream(model="m", input="[[sim tool=weather]]", tools=[RESPONSE_TOOL]) as stream:
         events = [event.type for event in stream]
         final = stream.get_final_response()
     assert events.count("response.function_call_arguments.delta") > 1
@@ -180,7 +173,9 @@ async def test_async_sdks(sim: SimThread) -> None:
     async with anthropic.AsyncAnthropic(base_url=sim.url, api_key="k", max_retries=0) as ant:
         message = await ant.messages.create(model="m", max_tokens=99, messages=HELLO)
         async with ant.messages.stream(model="m", max_tokens=99, messages=HELLO) as stream:
-            assert (await stream.get_final_message()).content == message.content
+            streamed = (await stream.get_final_message()).content[0]
+        assert (streamed.type, message.content[0].type) == ("text", "text")
+        assert getattr(streamed, "text", 1) == getattr(message.content[0], "text", 2)
 
 
 def test_a_required_key_is_checked_in_both_spellings() -> None:

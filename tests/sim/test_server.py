@@ -1,11 +1,11 @@
 """The server itself: HTTP, the control API, disconnects, its life."""
 
 import asyncio
+import http.client
 import os
 import signal
 import subprocess
 import sys
-import urllib.request
 from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any
@@ -13,20 +13,35 @@ from typing import Any
 import h11
 import msgspec
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 import headgate
+from headgate.model.dialect import Endpoint
 from headgate.sim import Outcome, SimServer, SimThread
+from headgate.sim.brain import Brain
 
 Ask = Callable[..., Coroutine[Any, Any, Any]]
-HELLO = {"model": "m", "messages": [{"role": "user", "content": "hi"}]}
+FIELDS = [
+    "model", "messages", "input", "tools", "tool_choice", "stream", "stream_options", "n", "max_tokens", "system",
+    "thinking", "reasoning", "reasoning_effort", "role", "content", "type", "text", "function", "name", "parameters",
+    "input_schema", "enum", "properties", "cache_control", "include", "instructions", "dimensions", "prompt", "user",
+]  # fmt: skip
+HELLO: dict[str, Any] = {"model": "m", "messages": [{"role": "user", "content": "hi"}]}
 
 
 async def test_bad_requests_get_the_vendors_400(wire: Ask) -> None:
     chat, messages = "/v1/chat/completions", "/v1/messages"
     for path, payload in [
-        (chat, b"{"), (chat, b"[]"), (chat, {"model": "m"}), (chat, HELLO | {"model": ""}),
-        (chat, HELLO | {"max_tokens": 0}), (chat, {"model": "m", "messages": ["x"]}),
-        (messages, HELLO), ("/v1/responses", {"model": "m"}), ("/v1/embeddings", {"model": "m", "input": []}),
+        (chat, b"{"),
+        (chat, b"[]"),
+        (chat, {"model": "m"}),
+        (chat, HELLO | {"model": ""}),
+        (chat, HELLO | {"max_tokens": 0}),
+        (chat, {"model": "m", "messages": ["x"]}),
+        (messages, HELLO),
+        ("/v1/responses", {"model": "m"}),
+        ("/v1/embeddings", {"model": "m", "input": []}),
         ("/v1/completions", {"model": "m"}),
     ]:
         heard = await wire("POST", path, payload)
@@ -35,6 +50,24 @@ async def test_bad_requests_get_the_vendors_400(wire: Ask) -> None:
     assert (await wire("POST", "/v1/nothing", {})).status == 404
     assert (await wire("GET", chat)).status == 405
     assert (await wire("PUT", chat, HELLO)).status == 405
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers(-5, 300) | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.sampled_from(FIELDS), inner, max_size=4),
+    max_leaves=6,
+)
+
+
+@given(st.sampled_from(list(Endpoint)), st.dictionaries(st.sampled_from(FIELDS), JSON, max_size=6), st.booleans())
+def test_no_body_breaks_the_sim(endpoint: Endpoint, extra: dict[str, Any], whole: bool) -> None:
+    base = HELLO | {"input": "x", "prompt": "x", "max_tokens": 9} if whole else {}
+    brain = Brain(seed=1, api_key=None, clock=lambda: 0)
+    record = brain.received_head("POST", f"/v1/{endpoint}", [("anthropic-version", "2023-06-01")])
+    record.body = msgspec.json.encode(base | extra)
+    reply, charge = brain.reply(record)
+    assert reply.status in (200, 400)
+    assert charge is None or reply.status == 200
 
 
 async def test_paths_work_without_v1_and_head_has_no_body(wire: Ask) -> None:
@@ -67,18 +100,18 @@ async def test_keep_alive_pipelining_chunked_requests_and_100_continue(sim: SimS
     writer.write(head + b"expect: 100-continue\r\n\r\n")
     assert await reader.readuntil(b"\r\n\r\n") == b"HTTP/1.1 100 \r\n\r\n"
     writer.write(chunks + head + b"\r\n" + chunks)
-    http = h11.Connection(h11.CLIENT)
+    reading = h11.Connection(h11.CLIENT)
     answers = 0
     while answers < 2:
-        http.send(h11.Request(method="GET", target="/", headers=[("host", "s")]))
-        http.send(h11.EndOfMessage())
-        event = http.next_event()
+        reading.send(h11.Request(method="GET", target="/", headers=[("host", "s")]))
+        reading.send(h11.EndOfMessage())
+        event = reading.next_event()
         while not isinstance(event, h11.EndOfMessage):
             if event is h11.NEED_DATA:
-                http.receive_data(await reader.read(65_536))
-            event = http.next_event()
+                reading.receive_data(await reader.read(65_536))
+            event = reading.next_event()
         answers += 1
-        http.start_next_cycle()
+        reading.start_next_cycle()
     writer.close()
     await writer.wait_closed()
     assert [request.body for request in sim.requests] == [data, data]
@@ -142,9 +175,12 @@ async def test_the_control_api_queues_faults_by_model_and_times(sim: SimServer, 
 
 def test_the_control_api_shows_requests_without_credentials() -> None:
     with SimThread() as sim:
-        request = urllib.request.Request(sim.url + "/v1/models", headers={"Authorization": "Bearer sk-secret"})
-        urllib.request.urlopen(request).read()
-        shown = urllib.request.urlopen(sim.url + "/_sim/requests").read()
+        client = http.client.HTTPConnection("127.0.0.1", sim.port)
+        client.request("GET", "/v1/models", headers={"Authorization": "Bearer sk-secret"})
+        client.getresponse().read()
+        client.request("GET", "/_sim/requests")
+        shown = client.getresponse().read()
+        client.close()
         assert b"sk-secret" not in shown
         assert b"blake2b:" in shown
         assert sim.requests[0].header("authorization") == "Bearer sk-secret"
@@ -179,6 +215,9 @@ def test_run_ends_cleanly_on_signals(number: signal.Signals) -> None:
     ) as process:
         assert process.stdout is not None
         url = process.stdout.readline().decode().strip()
-        assert urllib.request.urlopen(url).status == 200
+        client = http.client.HTTPConnection(url.removeprefix("http://"))
+        client.request("GET", "/")
+        assert client.getresponse().read() == b'{"headgate":"sim"}'
+        client.close()
         process.send_signal(number)
         assert process.wait() == 0

@@ -55,6 +55,9 @@ class Ask(msgspec.Struct, frozen=True):
     shown: bool = False
 
 
+MOST_CHOICES = 128  # OpenAI's bound of n
+
+
 def text_field(body: Json, name: str) -> str:
     """Return a required, non-empty string of the body. Raises Refusal."""
     value = body.get(name)
@@ -71,6 +74,26 @@ def list_field(body: Json, name: str) -> list[Any]:
     return value
 
 
+def objects(body: Json, name: str) -> list[Json]:
+    """Return a list of objects of the body, empty where it is absent. Raises Refusal."""
+    value = body.get(name)
+    if value is None:
+        return []
+    if not isinstance(value, list) or not all(isinstance(item, dict) for item in value):
+        raise Refusal(f"Invalid type for '{name}': expected an array of objects.", param=name)
+    return value
+
+
+def option(body: Json, name: str) -> Json:
+    """Return an object of the body, empty where it is absent. Raises Refusal."""
+    value = body.get(name)
+    if value is None:
+        return {}
+    if not isinstance(value, dict):
+        raise Refusal(f"Invalid type for '{name}': expected an object.", param=name)
+    return value
+
+
 def whole(body: Json, name: str) -> int | None:
     """Return a positive whole number of the body, None where it is absent. Raises Refusal."""
     value = body.get(name)
@@ -79,6 +102,14 @@ def whole(body: Json, name: str) -> int | None:
     if not isinstance(value, int) or isinstance(value, bool) or value < 1:
         raise Refusal(f"Invalid value for '{name}': expected an integer >= 1.", param=name)
     return value
+
+
+def choices(body: Json) -> int:
+    """Return how many alternatives are asked for. Raises Refusal."""
+    count = whole(body, "n") or 1
+    if count > MOST_CHOICES:
+        raise Refusal(f"Invalid value for 'n': at most {MOST_CHOICES}.", param="n")
+    return count
 
 
 def segment(value: object) -> Segment:

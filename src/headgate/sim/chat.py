@@ -20,18 +20,18 @@ def read(body: Json) -> Ask:
     if not all(isinstance(message, dict) for message in messages):
         raise Refusal("Invalid type for 'messages': expected objects.", param="messages")
     tools = _tools(body)
-    options = body.get("stream_options")
+    options = asks.option(body, "stream_options")
     users = [message for message in messages if message.get("role") == "user"]
     maximum = asks.whole(body, "max_completion_tokens")
     return Ask(
         endpoint=Endpoint.CHAT,
         model=asks.text_field(body, "model"),
         body=body,
-        segments=[asks.segment(item) for item in [*(body.get("tools") or []), *messages]],
+        segments=[asks.segment(item) for item in [*asks.objects(body, "tools"), *messages]],
         text=asks.plain_text(users[-1].get("content")) if users else "",
         stream=body.get("stream") is True,
-        include_usage=isinstance(options, dict) and options.get("include_usage") is True,
-        n=asks.whole(body, "n") or 1,
+        include_usage=options.get("include_usage") is True,
+        n=asks.choices(body),
         max_output=maximum if maximum is not None else asks.whole(body, "max_tokens"),
         tools=tools,
         forced=_forced(body.get("tool_choice")),
@@ -47,10 +47,10 @@ def reasoning_tokens(effort: object) -> int:
 
 def _tools(body: Json) -> list[Tool]:
     found = []
-    for offer in body.get("tools") or []:
-        function = offer.get("function") if isinstance(offer, dict) else None
-        if isinstance(function, dict) and isinstance(function.get("name"), str):
-            found.append(Tool(function["name"], function.get("parameters") or {}))
+    for offer in asks.objects(body, "tools"):
+        function = asks.option(offer, "function")
+        if isinstance(function.get("name"), str):
+            found.append(Tool(function["name"], asks.option(function, "parameters")))
     return found
 
 

@@ -17,7 +17,7 @@ def read(body: Json) -> Ask:
         prompt = prompt[0]
     if not isinstance(prompt, str):
         raise Refusal("Invalid type for 'prompt': expected one string.", param="prompt")
-    options = body.get("stream_options")
+    options = asks.option(body, "stream_options")
     return Ask(
         endpoint=Endpoint.COMPLETIONS,
         model=asks.text_field(body, "model"),
@@ -25,8 +25,8 @@ def read(body: Json) -> Ask:
         segments=[asks.segment(prompt)],
         text=prompt,
         stream=body.get("stream") is True,
-        include_usage=isinstance(options, dict) and options.get("include_usage") is True,
-        n=asks.whole(body, "n") or 1,
+        include_usage=options.get("include_usage") is True,
+        n=asks.choices(body),
         max_output=asks.whole(body, "max_tokens") or _DEFAULT_MAX,
     )
 

@@ -120,7 +120,9 @@ class Connection:
         if size > self._max_body:
             return json_reply(413, {"error": {"message": f"the body is over {self._max_body} bytes"}}), None
         record.body = b"".join(parts)
-        return self._brain.reply(record)
+        decided = self._brain.reply(record)
+        self._brain.changed()
+        return decided
 
     async def _answer(self, reply: Reply, record: SimRequest) -> Outcome:
         """Play the script, and stop it when the client leaves."""
@@ -171,6 +173,7 @@ class Connection:
             case Head():
                 record.status = reply.status
                 await self._write(_response(reply))
+                self._brain.changed()
             case Send():
                 if record.method != "HEAD":
                     record.chunks.append(step.data)

@@ -119,13 +119,16 @@ def _call(dice: Dice, tool: Tool) -> Call:
 
 def _example(dice: Dice, schema: Json, depth: int) -> Any:
     """Return a value of a JSON Schema; what the sim does not know is a word."""
-    if schema.get("enum"):
-        return schema["enum"][dice.below(len(schema["enum"]))]
+    options = schema.get("enum")
+    if isinstance(options, list) and options:
+        return options[dice.below(len(options))]
     if "const" in schema:
         return schema["const"]
     kind = schema.get("type")
     if kind == "object" or "properties" in schema:
-        fields = schema.get("properties") or {}
+        fields = schema.get("properties")
+        if not isinstance(fields, dict):
+            return {}
         return (
             {}
             if depth > _DEPTH

@@ -34,9 +34,9 @@ def _read(body: Json, endpoint: Endpoint, maximum: int | None) -> Ask:
     messages = asks.list_field(body, "messages")
     if not all(isinstance(message, dict) for message in messages):
         raise Refusal("messages: Input should be objects", param="messages")
-    thinking = body.get("thinking")
-    thinks = isinstance(thinking, dict) and thinking.get("type") in ("enabled", "adaptive")
-    shown = thinks and isinstance(thinking, dict) and thinking.get("display") != "omitted"
+    thinking = asks.option(body, "thinking")
+    thinks = thinking.get("type") in ("enabled", "adaptive")
+    shown = thinks and thinking.get("display") != "omitted"
     users = [text for text in map(_user_text, messages) if text]
     return Ask(
         endpoint=endpoint,
@@ -61,9 +61,9 @@ def _user_text(message: Json) -> str:
 
 def _segments(body: Json, messages: list[Json]) -> list[Segment]:
     """The prompt in the order in which Anthropic caches it: tools, system, messages; a block each."""
-    system = body.get("system") or []
-    found = [asks.segment(tool) for tool in body.get("tools") or []]
-    found += [asks.segment(block) for block in ([system] if isinstance(system, str) else system)]
+    system = body.get("system")
+    found = [asks.segment(tool) for tool in asks.objects(body, "tools")]
+    found += map(asks.segment, [system] if isinstance(system, str) else asks.objects(body, "system"))
     for message in messages:
         content = message.get("content")
         for block in content if isinstance(content, list) else [content]:
@@ -79,8 +79,8 @@ def _segments(body: Json, messages: list[Json]) -> list[Segment]:
 def _tools(body: Json) -> list[Tool]:
     return [
         Tool(tool["name"], tool["input_schema"])
-        for tool in body.get("tools") or []
-        if isinstance(tool, dict) and isinstance(tool.get("name"), str) and isinstance(tool.get("input_schema"), dict)
+        for tool in asks.objects(body, "tools")
+        if isinstance(tool.get("name"), str) and isinstance(tool.get("input_schema"), dict)
     ]
 
 

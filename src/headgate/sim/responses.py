@@ -17,11 +17,10 @@ def read(body: Json) -> Ask:
     items = [{"role": "user", "content": given}] if isinstance(given, str) and given else given
     if not isinstance(items, list) or not items or not all(isinstance(item, dict) for item in items):
         raise Refusal("Missing required parameter: 'input'.", param="input")
-    reasoning = body.get("reasoning")
-    effort = reasoning.get("effort") if isinstance(reasoning, dict) else None
+    reasoning = asks.option(body, "reasoning")
     users = [item for item in items if item.get("role") == "user"]
     instructions = body.get("instructions")
-    head = [*(body.get("tools") or []), *([instructions] if instructions else [])]
+    head = [*asks.objects(body, "tools"), *([instructions] if instructions else [])]
     return Ask(
         endpoint=Endpoint.RESPONSES,
         model=asks.text_field(body, "model"),
@@ -31,14 +30,14 @@ def read(body: Json) -> Ask:
         stream=body.get("stream") is True,
         max_output=asks.whole(body, "max_output_tokens"),
         tools=[
-            Tool(tool["name"], tool.get("parameters") or {})
-            for tool in body.get("tools") or []
-            if isinstance(tool, dict) and tool.get("type") == "function" and isinstance(tool.get("name"), str)
+            Tool(tool["name"], asks.option(tool, "parameters"))
+            for tool in asks.objects(body, "tools")
+            if tool.get("type") == "function" and isinstance(tool.get("name"), str)
         ],
         forced=_forced(body.get("tool_choice")),
         fresh_turn=items[-1].get("type") != "function_call_output",
-        reasoning=reasoning_tokens(effort),
-        shown=isinstance(reasoning, dict) and bool(reasoning.get("summary")),
+        reasoning=reasoning_tokens(reasoning.get("effort")),
+        shown=bool(reasoning.get("summary")),
     )
 
 
@@ -127,9 +126,14 @@ def _items(answer: Answer, choice: Choice, status: str) -> list[Json]:
 def _reasoning_item(answer: Answer, choice: Choice, *, done: bool = True) -> Json:
     summary = [_summary("".join(choice.reasoning))] if answer.shown and done else []
     item: Json = {"id": f"rs_{answer.id}", "type": "reasoning", "summary": summary}
-    if "reasoning.encrypted_content" in (answer.ask.body.get("include") or []):
+    if "reasoning.encrypted_content" in (_included(answer)):
         item["encrypted_content"] = digest("encrypted", answer.id).hex()
     return item
+
+
+def _included(answer: Answer) -> list[Any]:
+    asked = answer.ask.body.get("include")
+    return asked if isinstance(asked, list) else []
 
 
 def _summary(text: str) -> Json:
