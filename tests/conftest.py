@@ -30,6 +30,10 @@ def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     with lock_path.open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         server = get_server(data, cleanup_mode="delete")
+        with psycopg.connect(server.get_uri(), autocommit=True) as connection:
+            # No test cuts the power, and each makes and drops a database.
+            connection.execute("ALTER SYSTEM SET fsync = off")
+            connection.execute("SELECT pg_reload_conf()")
     yield str(server.get_uri())
     with lock_path.open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
