@@ -118,6 +118,15 @@ def test_without_a_ledger_only_create_makes_one(run: Run, folder: Path) -> None:
     assert (folder / "headgate.db").exists()
 
 
+def test_the_ledger_is_reached_without_the_providers_keys_in_the_environment(run: Run, folder: Path) -> None:
+    (folder / "headgate.yaml").write_text(
+        "ledger: {url: 'sqlite:///other.db'}\nproviders: {openai: {kind: openai, api_key: '${NOT_SET_HERE}'}}\n"
+    )
+    assert run("keys", "create").exit_code == 0
+    assert (folder / "other.db").exists()
+    assert run("check").exit_code == 1
+
+
 def test_an_empty_ledger_says_what_to_type(run: Run, ledger: Ledger) -> None:
     ledger.close()
     assert "headgate keys create" in run("keys", "list").stdout

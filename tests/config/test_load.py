@@ -169,6 +169,15 @@ def test_models_may_be_a_list_or_a_mapping() -> None:
     assert list(listed or {}) == ["a", "b"]
 
 
+def test_sections_that_are_not_asked_for_are_as_if_absent() -> None:
+    text = "servr: 1\nserver: {port: 1}\nledger: {prot: 1}\nproviders: {openai: {kind: ${NOT_SET}, a: 1, a: 2}}\n"
+    config = parse(text, "f", {}, frozenset({"server"}))
+    assert config == parse("server: {port: 1}", "f", {})
+    with pytest.raises(ConfigError) as caught:
+        parse(text, "f", {}, frozenset({"ledger"}))
+    assert [problem.where for problem in caught.value.problems] == ["ledger.prot"]
+
+
 def test_a_file_is_read_with_its_folder(tmp_path: Path) -> None:
     path = tmp_path / "headgate.yaml"
     path.write_text("﻿server: {port: 1234}\n", encoding="utf-8")

@@ -1,5 +1,6 @@
 """From the text of headgate.yaml to a checked `Document`, with every fault found named at once."""
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from types import UnionType
@@ -15,6 +16,8 @@ from headgate.config.schema import Config
 from headgate.config.tree import MAX_FILE, Tree, read_tree
 
 FILE_NAME = "headgate.yaml"
+SECTIONS = frozenset(Config.model_fields)
+"""The sections of the file."""
 
 
 class Document(msgspec.Struct, frozen=True):
@@ -36,8 +39,12 @@ def locate(path: Path | None, folder: Path) -> Path | None:
     return usual if usual.is_file() else None
 
 
-def load(path: Path, env: Mapping[str, str]) -> Document:
-    """Read and check a file. Raises ConfigError with all its problems; no secret is in any of them."""
+def load(path: Path, env: Mapping[str, str], sections: frozenset[str] = SECTIONS) -> Document:
+    """Read and check a file. Raises ConfigError with all its problems; no secret is in any of them.
+
+    With fewer `sections` the others are as if absent, whatever is wrong with them: who only looks into the ledger
+    need not have the providers' keys in the environment.
+    """
     try:
         data = path.read_bytes()
     except OSError as error:
@@ -50,24 +57,25 @@ def load(path: Path, env: Mapping[str, str]) -> Document:
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
         raise ConfigError([Problem(str(path), line, "", "is not UTF-8 text")]) from None
-    return document(text, path, env)
+    return document(text, path, env, sections)
 
 
-def document(text: str, path: Path, env: Mapping[str, str]) -> Document:
+def document(text: str, path: Path, env: Mapping[str, str], sections: frozenset[str] = SECTIONS) -> Document:
     """Check `text` as the content of the file at `path`. Raises ConfigError."""
     whole = path.absolute()
-    return Document(parse(text, str(path), env), whole, whole.parent)
+    return Document(parse(text, str(path), env, sections), whole, whole.parent)
 
 
-def parse(text: str, file: str, env: Mapping[str, str]) -> Config:
+def parse(text: str, file: str, env: Mapping[str, str], sections: frozenset[str] = SECTIONS) -> Config:
     """Check the text of a configuration; `file` is how its problems name it. Raises ConfigError."""
     tree = read_tree(text, file, env)
     data = tree.data if tree.data is not None else {}
     if not isinstance(data, dict):
-        raise ConfigError(
-            [Problem(file, tree.line(()), "", "must be a mapping of sections such as 'providers:'")]
-        )
-    data = {key: value for key, value in data.items() if value is not None or key not in Config.model_fields}
+        raise ConfigError([Problem(file, tree.line(()), "", "must be a mapping of sections such as 'providers:'")])
+    if sections != SECTIONS:
+        data = {key: value for key, value in data.items() if key in sections}
+        tree.problems = [one for one in tree.problems if re.split(r"[.\[]", one.where)[0] in {"", *sections}]
+    data = {key: value for key, value in data.items() if value is not None or key not in SECTIONS}
     config: Config | None = None
     try:
         config = Config.model_validate(data)

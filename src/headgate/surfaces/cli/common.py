@@ -20,18 +20,19 @@ ConfigOption = Annotated[
     Path | None,
     typer.Option("--config", "-c", metavar="FILE", help="The configuration; ./headgate.yaml where not given."),
 ]
+LEDGER_SECTIONS = frozenset({"server", "ledger"})
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
 
 
 def settings_of(config: Path | None) -> "Settings":
-    """Return the settings of the file, or those of a start without one. Raises ConfigError."""
+    """Return what the file says of server and ledger, or a start without one would. Raises ConfigError."""
     from headgate.config.compile import settings_of as compiled
     from headgate.config.load import Document, load, locate
     from headgate.config.schema import Config
 
     folder = Path.cwd()
     file = locate(config, folder)
-    document = load(file, os.environ) if file is not None else Document(Config(), None, folder)
+    document = load(file, os.environ, LEDGER_SECTIONS) if file is not None else Document(Config(), None, folder)
     return compiled(document, os.environ)
 
 
