@@ -170,7 +170,7 @@ def test_models_may_be_a_list_or_a_mapping() -> None:
 
 
 def test_sections_that_are_not_asked_for_are_as_if_absent() -> None:
-    text = "servr: 1\nserver: {port: 1}\nledger: {prot: 1}\nproviders: {openai: {kind: ${NOT_SET}, a: 1, a: 2}}\n"
+    text = "servr: 1\nserver: {port: 1}\nledger: {prot: 1}\nproviders: {openai: {kind: '${NOT_SET}', a: 1, a: 2}}\n"
     config = parse(text, "f", {}, frozenset({"server"}))
     assert config == parse("server: {port: 1}", "f", {})
     with pytest.raises(ConfigError) as caught:

@@ -41,9 +41,7 @@ def catalog_of(config: Config, at: datetime) -> Catalog:
             if _is_alias(upstream_name, route.model) and not _names_a_route(upstream_name, config):
                 aliases.setdefault(upstream_name, route.model)
         price = prices_of(settings.price, settings.kind)
-        providers[name] = CatalogProvider(
-            provider, routes, settings.open, UNKNOWN if price is None else price
-        )
+        providers[name] = CatalogProvider(provider, routes, settings.open, UNKNOWN if price is None else price)
     return Catalog(
         virtual={name: _virtual(name, entry.routes, providers) for name, entry in config.models.items()},
         models={model: Model(model, tuple(routes.values())) for model, routes in served.items()},

@@ -39,9 +39,7 @@ def configuration(
         found = discover(env, folder)
     except ValidationError as error:
         where = ".".join(str(part) for part in error.errors(include_input=False)[0]["loc"])
-        raise ConfigError(
-            [Problem("environment", None, where, "holds what no HTTP header can carry")]
-        ) from None
+        raise ConfigError([Problem("environment", None, where, "holds what no HTTP header can carry")]) from None
     compiled = compile_document(found.document, env, at, overrides)
     return Compiled(
         compiled.settings,

@@ -27,9 +27,7 @@ def expand(text: str, env: Mapping[str, str]) -> str:
         if default is not None:
             return value or default
         if value is None:
-            raise ValueError(
-                f"environment variable {name} is not set; export it, or write ${{{name}:-default}}"
-            )
+            raise ValueError(f"environment variable {name} is not set; export it, or write ${{{name}:-default}}")
         return value
 
     return _PART.sub(fill, text)

@@ -52,9 +52,7 @@ Size = Annotated[
     int,
     BeforeValidator(parse_size),
     Field(ge=1),
-    WithJsonSchema(
-        {"anyOf": [{"type": "integer", "minimum": 1}, {"type": "string", "pattern": SIZE_PATTERN}]}
-    ),
+    WithJsonSchema({"anyOf": [{"type": "integer", "minimum": 1}, {"type": "string", "pattern": SIZE_PATTERN}]}),
 ]
 """A size in bytes."""
 
@@ -125,9 +123,7 @@ def _price(value: object) -> object:
     if value == "free":
         return {}
     if not isinstance(value, dict) or not value:
-        raise ValueError(
-            "must be 'free' or a mapping such as {input: 1.25, output: 10} in USD per million tokens"
-        )
+        raise ValueError("must be 'free' or a mapping such as {input: 1.25, output: 10} in USD per million tokens")
     from headgate.config.prices import override  # noqa: PLC0415 - keeps the price data out of every other start
 
     override(value)
@@ -137,9 +133,7 @@ def _price(value: object) -> object:
 Price = Annotated[dict[str, Any], BeforeValidator(_price), WithJsonSchema(_PRICE_SCHEMA)]
 """Prices in USD per million tokens by class; empty: free."""
 
-Multiplier = Annotated[
-    Decimal, Field(gt=0, le=1000), WithJsonSchema({"type": "number", "exclusiveMinimum": 0})
-]
+Multiplier = Annotated[Decimal, Field(gt=0, le=1000), WithJsonSchema({"type": "number", "exclusiveMinimum": 0})]
 
 
 def _models(value: object) -> object:

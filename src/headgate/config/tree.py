@@ -78,9 +78,7 @@ class _Reader:
         self.seen += 1
         self.tree.lines.setdefault(where, node.start_mark.line + 1)
         if self.seen > MAX_NODES or len(where) > MAX_DEPTH:
-            problem = Problem(
-                self.tree.file, node.start_mark.line + 1, "", "too deep or too large, aliases counted"
-            )
+            problem = Problem(self.tree.file, node.start_mark.line + 1, "", "too deep or too large, aliases counted")
             raise ConfigError([*self.tree.problems, problem])
         if isinstance(node, MappingNode):
             return self._mapping(node, where)
@@ -95,9 +93,7 @@ class _Reader:
         for key_node, value_node in node.value:
             line = key_node.start_mark.line + 1
             if not isinstance(key_node, ScalarNode):
-                self.tree.problems.append(
-                    Problem(self.tree.file, line, dotted(where), "a key must be plain text")
-                )
+                self.tree.problems.append(Problem(self.tree.file, line, dotted(where), "a key must be plain text"))
                 continue
             key = str(key_node.value)
             if key == "<<" and key_node.style is None:
