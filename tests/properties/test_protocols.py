@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.protocols import transcripts
 from tests.protocols.scanning import ASKING, scan, scanner_for
@@ -62,6 +62,7 @@ def objects(draw: st.DrawFn) -> tuple[bytes, list[tuple[str, Any]]]:
     return body.encode(), members
 
 
+@settings(deadline=None)
 @given(objects())
 def test_reading_an_object_agrees_with_the_standard_library(drawn: tuple[bytes, list[tuple[str, Any]]]) -> None:
     body, _ = drawn
@@ -79,6 +80,7 @@ def test_reading_an_object_agrees_with_the_standard_library(drawn: tuple[bytes, 
         assert json.loads(bytes(raw)) == whole[name]
 
 
+@settings(deadline=None)
 @given(objects(), keys, values)
 def test_splicing_changes_one_value_and_no_other_byte_of_a_value(
     drawn: tuple[bytes, list[tuple[str, Any]]], key: str, value: Any
@@ -96,6 +98,7 @@ def test_splicing_changes_one_value_and_no_other_byte_of_a_value(
     assert key not in read_object(splice(body, fields, {key: None}))
 
 
+@settings(deadline=None)
 @given(st.text(max_size=20))
 def test_a_key_is_never_written_longer_than_it_came(key: str) -> None:
     for spelled in (json.dumps(key, ensure_ascii=False), json.dumps(key)):
@@ -103,6 +106,7 @@ def test_a_key_is_never_written_longer_than_it_came(key: str) -> None:
         assert len(splice(body, read_object(body), {key: b"1"})) <= len(body)
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=200) | st.text(alphabet='{}[]",:\\u0019ae \n', max_size=40).map(str.encode))
 def test_reading_any_bytes_raises_only_the_typed_error(body: bytes) -> None:
     for endpoint in Endpoint:
@@ -117,6 +121,7 @@ def test_reading_any_bytes_raises_only_the_typed_error(body: bytes) -> None:
 
 @pytest.mark.parametrize("name", STREAMS)
 @pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+@settings(deadline=None)
 @given(cuts=st.lists(st.integers(0, 1 << 16), max_size=12), cut_at=st.none() | st.integers(0, 1 << 16))
 def test_any_split_gives_the_same_pieces_and_usage(name: str, end: str, cuts: list[int], cut_at: int | None) -> None:
     endpoint, frames = STREAMS[name]
@@ -131,6 +136,7 @@ def test_any_split_gives_the_same_pieces_and_usage(name: str, end: str, cuts: li
     assert parts.next_sequence() == whole.next_sequence()
 
 
+@settings(deadline=None)
 @given(st.lists(st.integers(0, 1 << 16), max_size=12))
 def test_a_client_that_asked_gets_every_byte(cuts: list[int]) -> None:
     stream = b"".join(transcripts.CHAT_TEXT)
@@ -163,6 +169,7 @@ noise = st.lists(lines | st.binary(max_size=12), max_size=12).map(b"\n".join) | 
 
 
 @pytest.mark.parametrize("endpoint", STREAMED)
+@settings(deadline=None)
 @given(stream=noise, cuts=st.lists(st.integers(0, 1 << 16), max_size=6))
 def test_any_bytes_raise_only_the_typed_errors_and_split_alike(
     endpoint: Endpoint, stream: bytes, cuts: list[int]
@@ -181,6 +188,7 @@ def test_any_bytes_raise_only_the_typed_errors_and_split_alike(
 
 
 @pytest.mark.parametrize("endpoint", STREAMED)
+@settings(deadline=None)
 @given(body=st.binary(max_size=60) | values.map(lambda value: json.dumps({"usage": value}).encode()))
 def test_usage_of_any_body_never_raises_nor_goes_below_zero(endpoint: Endpoint, body: bytes) -> None:
     codec = codec_for(endpoint)
@@ -223,6 +231,7 @@ details = st.sampled_from(
 
 
 @pytest.mark.parametrize("endpoint", STREAMED)
+@settings(deadline=None)
 @given(
     counts=st.dictionaries(names, amounts, max_size=12),
     parts=st.dictionaries(details, st.dictionaries(names, amounts, max_size=5) | amounts, max_size=3),
@@ -242,6 +251,7 @@ def check_sane(reported: Reported | None) -> None:
     assert reported.cost_nano is None or reported.cost_nano >= 0
 
 
+@settings(deadline=None)
 @given(st.lists(st.binary(min_size=1, max_size=40), max_size=40))
 def test_the_splitter_keeps_no_more_than_its_limit_and_loses_nothing(chunks: list[bytes]) -> None:
     splitter = FrameSplitter(limit=64)
