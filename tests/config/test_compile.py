@@ -79,6 +79,10 @@ def test_neither_token_nor_ledger_password_is_in_the_settings_repr() -> None:
 def test_the_admin_token_may_come_from_the_environment() -> None:
     assert compiled("", {"HEADGATE_ADMIN_TOKEN": "from-the-environment"}).settings.admin_token
     assert compiled("").settings.admin_token is None
+    assert compiled("", {"HEADGATE_ADMIN_TOKEN": " "}).settings.admin_token is None
+    with pytest.raises(ConfigError, match="at least 16 characters") as caught:
+        compiled("", {"HEADGATE_ADMIN_TOKEN": "hunter2"})
+    assert "hunter2" not in str(caught.value)
 
 
 def test_the_command_line_goes_before_the_file() -> None:

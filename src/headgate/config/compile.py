@@ -11,6 +11,7 @@ from pydantic import SecretStr, ValidationError
 
 from headgate.config.catalog import catalog_of
 from headgate.config.discover import discover
+from headgate.config.fields import MIN_ADMIN_TOKEN
 from headgate.config.load import Document, load, locate
 from headgate.config.problems import ConfigError, Problem
 from headgate.config.schema import Config
@@ -76,14 +77,14 @@ def settings_of(document: Document, env: Mapping[str, str], overrides: Overrides
     if server.auth == "off" and not is_loopback(host):
         message = f"'auth: off' is allowed on a loopback host only, and --host is '{host}'"
         raise ConfigError([Problem(str(document.path or "command line"), None, "server.auth", message)])
-    token = server.admin_token.get_secret_value() if server.admin_token else env.get(ADMIN_TOKEN_VARIABLE)
+    token = server.admin_token.get_secret_value() if server.admin_token else _token_from(env)
     url = ledger_url(ledger.url.get_secret_value(), document.folder)
     return Settings(
         host=host,
         port=server.port if overrides.port is None else overrides.port,
         admin_host=server.admin_host,
         admin_port=server.admin_port if overrides.admin_port is None else overrides.admin_port,
-        admin_token=token or None,
+        admin_token=token,
         workers=overrides.workers or server.workers,
         auth_required=server.auth == "required",
         max_body=server.max_body,
@@ -96,6 +97,14 @@ def settings_of(document: Document, env: Mapping[str, str], overrides: Overrides
         state_dir=str(_state_dir(ledger.state_dir, url, document.folder, env)),
         config_path=str(document.path) if document.path is not None else None,
     )
+
+
+def _token_from(env: Mapping[str, str]) -> str | None:
+    token = env.get(ADMIN_TOKEN_VARIABLE, "").strip()
+    if token and (len(token) < MIN_ADMIN_TOKEN or not (token.isascii() and token.isprintable())):
+        message = f"{ADMIN_TOKEN_VARIABLE} must be at least {MIN_ADMIN_TOKEN} characters of ASCII"
+        raise ConfigError([Problem("environment", None, "", message)])
+    return token or None
 
 
 def ledger_url(url: str, folder: Path) -> str:
