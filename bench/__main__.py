@@ -21,7 +21,7 @@ def main() -> int:
     try:
         gateway_core, load_core = machine.cores()
         os.sched_setaffinity(0, {load_core})
-        found = report.Found(figures.Figures(), None, machine.load_average(), scale, options.quick)
+        found = report.Found(figures.Figures(), machine.load_average(), scale, options.quick)
         with _mock(load_core, scale) as mock:
             figures.mock_alone(found.figures, mock, gateway_core, scale)
             _compare(found, mock, gateway_core, load_core, options)
@@ -56,7 +56,10 @@ def _headgate_alone(found: report.Found, mock: peers.Peer, gateway: int, core: i
         tempfile.TemporaryDirectory(prefix="headgate-bench-") as folder,
         peers.headgate(gateway, mock.target.port, Path(folder)) as peer,
     ):
-        figures.memory(found.figures, peer, core, found.scale)
+        seen = figures.memory(found.figures, peer, core, found.scale)
+        found.recorded = seen, peers.recorded(Path(folder))
+        if found.recorded[1] < seen:
+            raise load.BadAnswers(f"clients saw {seen} calls, the ledger holds {found.recorded[1]}")
         found.budget = budget.measure(peer, core, found.scale.profile_s)
 
 

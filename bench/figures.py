@@ -117,8 +117,8 @@ def latency(figures: Figures, peers: list[Peer], scale: Scale) -> None:
         say(f"{peer.name}: p50 {figures.middle(figures.p50, peer.name):.0f} µs")
 
 
-def memory(figures: Figures, peer: Peer, core: int, scale: Scale) -> None:
-    """Measure resident memory after so many calls, on a peer that has served none before."""
+def memory(figures: Figures, peer: Peer, core: int, scale: Scale) -> int:
+    """Measure resident memory after so many calls, on a peer that has served none before; return all calls seen."""
     calls = 0
     until = time.monotonic() + MEMORY_LIMIT_S
     for goal in scale.memory_calls:
@@ -130,6 +130,7 @@ def memory(figures: Figures, peer: Peer, core: int, scale: Scale) -> None:
                 calls += load.wrk(core, peer.target, "unary", min(rest, until - time.monotonic() + 1)).calls
         figures.memory.append((calls, machine.rss(peer.pid)))
         say(f"{peer.name}: {machine.rss(peer.pid) / 2**20:.1f} MiB after {calls} calls")
+    return calls
 
 
 def say(text: str) -> None:

@@ -100,6 +100,14 @@ models:
         yield peer
 
 
+def recorded(folder: Path) -> int:
+    """Return how many calls the ledger of a Headgate in this folder holds."""
+    program = str(Path(sys.executable).with_name("headgate"))
+    command = [program, "usage", "--json", "--config", str(folder / "headgate.yaml")]
+    said = subprocess.run(command, capture_output=True, check=True, timeout=60).stdout
+    return sum(int(json.loads(line)["requests"]) for line in said.splitlines())
+
+
 @contextlib.contextmanager
 def _running(name: str, core: int, command: list[str], target: load.Target, ready: str | None) -> Iterator[Peer]:
     """Start a peer; it is ready when `ready` answers 200 (nginx: anything; None: when it accepts)."""

@@ -2,7 +2,8 @@
 
 from dataclasses import dataclass
 
-from bench import answers, budget, machine, peers
+from bench import answers, machine, peers
+from bench.budget import PARTS, Budget
 from bench.figures import Figures, Scale
 
 HOW = """
@@ -30,10 +31,12 @@ class Found:
     """All that one run measured."""
 
     figures: Figures
-    budget: budget.Budget | None
     load_before: float
     scale: Scale
     quick: bool
+    budget: Budget | None = None
+    recorded: tuple[int, int] | None = None
+    """Calls whose end clients saw, and calls in the ledger: more by those that wrk broke off when its time was up."""
 
 
 def write(found: Found, date: str) -> str:
@@ -44,6 +47,9 @@ def write(found: Found, date: str) -> str:
     lines += ["", *(f"- {line}" for line in [*machine.describe(), versions]), ""]
     if "headgate" in found.figures.cpu_call:
         lines += ["## Headgate against nginx", "", *_promises(found), ""]
+    if found.recorded is not None:
+        seen, kept = found.recorded
+        lines += [f"Clients saw the end of {seen:,} calls in the memory run; the ledger holds {kept:,}.", ""]
     lines += ["## Absolute figures", "", *_absolute(found), ""]
     if found.budget is not None:
         lines += ["## CPU budget of a unary call", "", *_budget(found.budget), ""]
@@ -111,12 +117,12 @@ def _cell(figures: Figures, of: dict[str, list[float]], name: str, shape: str) -
     return shape.format(figures.middle(of, name)) if name in of else "–"
 
 
-def _budget(measured: budget.Budget) -> list[str]:
+def _budget(measured: Budget) -> list[str]:
     if not measured.parts:
         return [f"Not measured: {measured.note}."]
     rows = ["| part | budget, µs | measured, µs |", "|---|---|---|"]
-    rows += [f"| {part} | {given:.0f} | {measured.parts[part]:.0f} |" for part, given in budget.PARTS.items()]
-    given = sum(budget.PARTS.values())
+    rows += [f"| {part} | {given:.0f} | {measured.parts[part]:.0f} |" for part, given in PARTS.items()]
+    given = sum(PARTS.values())
     rows += [f"| together | {given:.0f} | {sum(measured.parts.values()):.0f} |", ""]
     rows += [f"The budget is for nginx = 33 µs. py-spy: {measured.note}; sampling slows it a little."]
     return rows
