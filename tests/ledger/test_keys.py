@@ -102,21 +102,22 @@ def test_a_failed_change_leaves_nothing(ledger: Ledger) -> None:
     assert [info.name for info in ledger.reader().keys(NOW)] == ["ci"]
 
 
-@pytest.mark.parametrize("name", ["", " x", "x\n", "a\0b", "a\u202eb", "\ud800", "x" * 201, "a\u2028b"])
-def test_strange_names_are_refused(ledger: Ledger, name: str) -> None:
-    with pytest.raises(InvalidName):
-        create(ledger, name=name)
-    with pytest.raises(InvalidName):
-        create(ledger, account=name)
+def test_strange_names_are_refused(ledger: Ledger) -> None:
+    for name in ("", " x", "x\n", "a\0b", "a\u202eb", "\ud800", "x" * 201, "a\u2028b"):
+        with pytest.raises(InvalidName):
+            create(ledger, name=name)
+        with pytest.raises(InvalidName):
+            create(ledger, account=name)
     assert ledger.reader().keys(NOW) == []
 
 
-@pytest.mark.parametrize("name", ["'; DROP TABLE keys; --", '"', "%s", "日本語 ключ", "x" * 200])
-def test_other_names_are_only_names(ledger: Ledger, name: str) -> None:
-    made = create(ledger, name=name, account=name)
-    with ledger.reader().connection() as connection:
-        assert keys.find_key(connection, name) == keys.find_key(connection, made.id) == made.id
-    assert [(info.account, info.name) for info in ledger.reader().keys(NOW)] == [(name, name)]
+def test_other_names_are_only_names(ledger: Ledger) -> None:
+    names = ["'; DROP TABLE keys; --", '"', "%s", "日本語 ключ", "x" * 200]
+    for name in names:
+        made = create(ledger, name=name, account=name)
+        with ledger.reader().connection() as connection:
+            assert keys.find_key(connection, name) == keys.find_key(connection, made.id) == made.id
+    assert {(info.account, info.name) for info in ledger.reader().keys(NOW)} == {(name, name) for name in names}
 
 
 def test_the_account_of_open_access_has_no_keys(ledger: Ledger) -> None:

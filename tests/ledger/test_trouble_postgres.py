@@ -193,9 +193,13 @@ class Relay:
 
     def _pass_on(self, source: socket.socket, target: socket.socket) -> bool:
         """Move what is there; False if the two lines are to be closed."""
-        data = source.recv(1 << 16)
+        try:
+            data = source.recv(1 << 16)
+        except ConnectionError:
+            return False
         if self._armed is None or target.family != socket.AF_UNIX or b"call-" not in data:
-            target.sendall(data)
+            with contextlib.suppress(ConnectionError):
+                target.sendall(data)
             return bool(data)
         answered, self._armed = self._armed, None
         self.cuts += 1
