@@ -28,8 +28,9 @@ def upgrade(url: LedgerUrl, engine: sa.Engine) -> None:
             _prepare_sqlite(connection)
         with connection.begin():
             if not url.is_sqlite:
-                # Another replica may be migrating for longer than a statement may take.
+                # Another replica may be migrating for longer than a statement may take, or a turn may idle.
                 connection.exec_driver_sql("SET LOCAL statement_timeout = 0")
+                connection.exec_driver_sql("SET LOCAL idle_in_transaction_session_timeout = 0")
                 connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_ADVISORY_LOCK})")
             _refuse_newer(connection, config, url.shown)
             config.attributes["connection"] = connection

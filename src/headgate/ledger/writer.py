@@ -295,15 +295,21 @@ class Writer:
         self.failure = error
         self._waiting_since = -math.inf
         _log.critical("the ledger's writer has stopped: %s", error, exc_info=error)
+        self._reject_queued()
+        # Once more on the loop: what a submit that was under way has queued since.
+        self._on_loop(self._reject_queued)
+        if self._on_failure is not None:
+            self._on_loop(self._on_failure, error)
+
+    def _reject_queued(self) -> None:
         rest: list[Item] = []
         with contextlib.suppress(queue.Empty):
             while True:
                 item = self._queue.get_nowait()
                 if item is not None:
                     rest.append(item)
-        self._reject(rest, WriterClosed(f"the ledger's writer has stopped: {error}"))
-        if self._on_failure is not None:
-            self._on_loop(self._on_failure, error)
+        if rest:
+            self._reject(rest, WriterClosed(f"the ledger's writer has stopped: {self.failure}"))
 
     def _on_loop(self, function: Callable[..., object], *arguments: object) -> None:
         # A loop that is closed has nobody left who waits.
