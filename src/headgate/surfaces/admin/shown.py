@@ -1,0 +1,195 @@
+"""What programs are shown: times in ISO 8601 (UTC), durations in ms, money as decimal strings in USD."""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+
+from headgate.ledger.keys import KeyInfo, NewKey
+from headgate.ledger.views import Usage as UsageRow
+from headgate.model.money import format_usd
+from headgate.model.price import Prices, Rate
+from headgate.model.route import Route
+from headgate.model.usage import Usage
+
+_SECOND_NS = 1_000_000_000
+CLASSES: tuple[str, ...] = Usage.__struct_fields__
+PRICED: tuple[str, ...] = tuple(name for name in Prices.__struct_fields__ if name != "request")
+
+
+def moment(ns: int) -> str:
+    """Return ns since the Unix epoch as ISO 8601 in UTC, to the millisecond."""
+    second, rest = divmod(ns, _SECOND_NS)
+    at = datetime.fromtimestamp(second, UTC).replace(microsecond=rest // 1000)
+    return at.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _moment(ns: int | None) -> str | None:
+    return None if ns is None else moment(ns)
+
+
+def _ms(ns: int | None) -> float | None:
+    return None if ns is None else round(ns / 1e6, 3)
+
+
+def _usd(nano: int | None) -> str | None:
+    return None if nano is None else format_usd(nano)
+
+
+def tokens(row: Mapping[str, Any]) -> dict[str, int]:
+    """Return the counts by class, and `total_input` and `total_output` after them."""
+    usage = Usage(**{name: int(row[name]) for name in CLASSES})
+    return msgspec.structs.asdict(usage) | {"total_input": usage.total_input, "total_output": usage.total_output}
+
+
+def net_cost(cost: int | None, adjusted: int) -> int | None:
+    """Return a cost with its corrections, in nano-USD; None where nobody knows it."""
+    return None if cost is None and adjusted == 0 else (cost or 0) + adjusted
+
+
+_PLAIN = (
+    "id",
+    "account",
+    "key",
+    "key_name",
+    "session",
+    "endpoint",
+    "model_asked",
+    "model",
+    "route",
+    "status",
+    "outcome",
+    "error",
+    "attempts",
+    "basis",
+    "dropped",
+    "incarnation",
+)
+
+
+def call(row: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a row of `Reader.calls`; the cost includes its corrections."""
+    return {name: row[name] for name in _PLAIN} | {
+        "stream": bool(row["stream"]),
+        "started_at": moment(row["started_at"]),
+        "duration_ms": _ms(row["duration"]),
+        "ttft_ms": _ms(row["ttft"]),
+        "usage": tokens(row),
+        "cost_usd": _usd(net_cost(row["cost_nano"], row["adjusted_nano"])),
+        "savings_usd": format_usd(row["savings_nano"]),
+    }
+
+
+def call_whole(row: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what `Reader.call` found: the call, its attempts as `tries`, its corrections and its facts."""
+    fixes = row["adjustments"]
+    flat = {**row, "attempts": row["attempt_count"], "adjusted_nano": sum(fix["delta_nano"] for fix in fixes)}
+    return call(flat) | {
+        "tries": [_attempt(attempt) for attempt in row["attempts"]],
+        "adjustments": [_adjustment(fix) for fix in fixes],
+        "facts": _facts(bytes(row["facts"])),
+    }
+
+
+def _attempt(row: Mapping[str, Any]) -> dict[str, Any]:
+    kept = ("no", "provider", "upstream_name", "backend", "model", "state", "status", "failure", "message", "basis")
+    return {name: row[name] for name in (*kept, "incarnation")} | {
+        "started_at": moment(row["started_at"]),
+        "duration_ms": _ms(row["duration"]),
+        "ttft_ms": _ms(row["ttft"]),
+        "usage": tokens(row),
+        "hold_usd": _usd(row["hold_nano"]),
+        "cost_usd": _usd(row["cost_nano"]),
+        "savings_usd": format_usd(row["savings_nano"]),
+    }
+
+
+def _adjustment(row: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "no": row["no"],
+        "at": moment(row["at"]),
+        "delta_usd": format_usd(row["delta_nano"]),
+        "target_usd": format_usd(row["target_nano"]),
+        "reason": row["reason"],
+        "author": row["author"],
+    }
+
+
+def _facts(facts: bytes) -> Any:
+    if not facts:
+        return None
+    try:
+        return msgspec.json.decode(facts)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return facts.decode("utf-8", "replace")
+
+
+def usage(by: str, row: UsageRow) -> dict[str, Any]:
+    """Return one group of `Reader.usage`; `group` is its name, or a day as a date."""
+    group = moment(row.group)[:10] if isinstance(row.group, int) else row.group
+    named = {"key_name": row.label} if by == "key" else {}
+    return {"group": group, **named, **_sums([row])}
+
+
+def usage_total(rows: list[UsageRow]) -> dict[str, Any]:
+    """Return the sum of all groups."""
+    return _sums(rows)
+
+
+def _sums(rows: list[UsageRow]) -> dict[str, Any]:
+    counts = {name: sum(getattr(row, name) for row in rows) for name in CLASSES}
+    return {
+        "requests": sum(row.requests for row in rows),
+        "usage": tokens(counts),
+        "cost_usd": format_usd(sum(row.cost_nano for row in rows)),
+        "unknown_cost": sum(row.unknown_cost for row in rows),
+        "savings_usd": format_usd(sum(row.savings_nano for row in rows)),
+    }
+
+
+def key(info: KeyInfo, now: int) -> dict[str, Any]:
+    """Return a key as people may see it; never its secret."""
+    expired = info.expires_at is not None and info.expires_at <= now
+    return {
+        "id": info.id,
+        "account": info.account,
+        "name": info.name,
+        "state": "revoked" if info.revoked_at is not None else "expired" if expired else "active",
+        "source": info.source,
+        "prefixes": list(info.prefixes),
+        "models": None if info.allowed_models is None else list(info.allowed_models),
+        "created_at": moment(info.created_at),
+        "expires_at": _moment(info.expires_at),
+        "revoked_at": _moment(info.revoked_at),
+    }
+
+
+def new_key(made: NewKey, **times: int | None) -> dict[str, Any]:
+    """Return a key just created or rotated, with its secret: the only time that it is shown."""
+    shown = {"key": made.secret, "id": made.id, "account": made.account, "name": made.name}
+    return shown | {name: _moment(at) for name, at in times.items()}
+
+
+def route(one: Route) -> dict[str, Any]:
+    """Return a route with its prices in USD per million tokens; null: nobody knows. Nothing of its credential."""
+    rates: dict[str, Rate | None] = {name: getattr(one.prices, name) for name in PRICED}
+    return {
+        "route": one.name,
+        "provider": one.provider.name,
+        "kind": one.provider.kind.value,
+        "upstream_name": one.upstream_name,
+        "backend": one.backend,
+        "model": one.model,
+        "serves": sorted(endpoint.value for endpoint in one.provider.serves),
+        "billing": one.provider.billing.value,
+        "context": one.context,
+        "max_output": one.max_output,
+        "prices": {name: None if rate is None else format_usd(rate.base) for name, rate in rates.items()},
+        "tiers": {
+            name: [{"above": above, "price": format_usd(price)} for above, price in rate.tiers]
+            for name, rate in rates.items()
+            if rate is not None and rate.tiers
+        },
+        "request_usd": format_usd(one.prices.request),
+    }
