@@ -133,8 +133,10 @@ class Call(Reply):
             self.gate.leave(self)
             if self._watcher is not None:
                 self._watcher.cancel()
+                self._watcher = None
             if self._attempt is not None:
                 await self._attempt.close()
+            self._let_go()
 
     async def refuse(self, error: HeadgateError) -> None:
         """Answer with an error of our own, before any attempt; it leaves a row like every call."""
@@ -146,6 +148,7 @@ class Call(Reply):
             await self._fail()
         finally:
             self.gate.leave(self)
+            self._let_go()
 
     # -- what interrupts a call ------------------------------------------------------------------
 

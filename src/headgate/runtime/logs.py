@@ -8,7 +8,7 @@ import structlog
 LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
 
 
-def configure_logs(level: str) -> None:
+def configure_logs(level: str, *, as_json: bool = False) -> None:
     """Send structlog and the standard library's logging the same way."""
     shared: list[structlog.typing.Processor] = [
         structlog.stdlib.add_log_level,
@@ -17,7 +17,7 @@ def configure_logs(level: str) -> None:
         structlog.processors.format_exc_info,
     ]
     renderer: structlog.typing.Processor = (
-        structlog.dev.ConsoleRenderer() if sys.stderr.isatty() else structlog.processors.JSONRenderer()
+        structlog.dev.ConsoleRenderer() if sys.stderr.isatty() and not as_json else structlog.processors.JSONRenderer()
     )
     structlog.configure(
         processors=[
@@ -39,3 +39,4 @@ def configure_logs(level: str) -> None:
     root = logging.getLogger()
     root.handlers = [handler]
     root.setLevel(LEVELS[level])
+    logging.getLogger("alembic").setLevel(logging.WARNING)  # its steps are of no interest to an operator

@@ -1,5 +1,6 @@
 """Ports: found free, refused when another server has them, kept while workers come and go."""
 
+import asyncio
 import errno
 import socket
 
@@ -36,3 +37,25 @@ def reserve(host: str, port: int) -> socket.socket:
         kept.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # connections of another program linger
         kept.bind((host, found))
     return kept
+
+
+LOOK_AGAIN = 0.002
+"""Seconds between two tries to reach a listener that is starting."""
+_ANY = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104  where to reach what listens on all addresses
+
+
+async def accepting(host: str, port: int, serving: asyncio.Task[None]) -> None:
+    """Return once (host, port) accepts connections. Raises what ended `serving` before."""
+    host = _ANY.get(host, host)
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    while not serving.done():
+        with socket.socket(family, socket.SOCK_STREAM) as probe:
+            probe.setblocking(False)
+            try:
+                await asyncio.get_running_loop().sock_connect(probe, (host, port))
+            except ConnectionRefusedError:
+                await asyncio.sleep(LOOK_AGAIN)
+            else:
+                return
+    serving.result()
+    raise RuntimeError("the server ended before it served")

@@ -21,6 +21,14 @@ class Reply(Interruptible):
         self._sender: Sender | None = None
         self._committed: asyncio.Future[None] | None = None
 
+    def _let_go(self) -> None:
+        """End the answer and untie the call: the server closes a stream when its sender is gone, and the
+        collector, which would find the cycles, runs seldom.
+        """
+        self._sender = None
+        self._committed = None
+        self._task = None
+
     def _start_stream(self, headers: Headers) -> Sender:
         self._sender = self.transport.stream(200, headers)
         return self._sender

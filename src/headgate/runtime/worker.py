@@ -29,6 +29,7 @@ from headgate.runtime.clock import SYSTEM, Clock
 from headgate.runtime.control import Beat, Channel, Drain, Fatal, Ready, Reload, Start
 from headgate.runtime.gate import Gate, Terms
 from headgate.runtime.logs import configure_logs
+from headgate.runtime.ports import accepting
 from headgate.upstream.http import HttpClient
 
 log = structlog.get_logger("headgate.worker")
@@ -94,6 +95,7 @@ class Worker:
             asyncio.create_task(task)
             for task in (self._sweep(), self._poll_keys(), self._beat(), self._obey(), self._stopped())
         ]
+        await accepting(self._start.host, self._start.port, serving)
         settle_down()
         self._channel.send(Ready(self._writer.incarnation))
         try:
@@ -122,7 +124,7 @@ class Worker:
         await _within(idle, FLUSH_NS)
 
     async def _flush(self) -> None:
-        if not await asyncio.to_thread(self._writer.close, FLUSH_NS / SECOND_NS):
+        if not await self._writer.close(FLUSH_NS / SECOND_NS):
             log.critical("the ledger did not take all rows before the end", pending=self._writer.pending)
         await asyncio.to_thread(self._ledger.close)
 
@@ -230,7 +232,7 @@ async def live(control: socket.socket, listen: Listen) -> int:
     start = await channel.receive()
     if not isinstance(start, Start):
         return 1
-    configure_logs(start.log_level)
+    configure_logs(start.log_level, as_json=start.overrides.log_json)
     try:
         await Worker(start, channel, listen, SYSTEM).run()
     except (ConfigError, LedgerError) as error:

@@ -2,8 +2,9 @@
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+import socket
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -79,7 +80,7 @@ def serve(path: Path | None, overrides: Overrides = NO_OVERRIDES, say: Say = pri
     Raises ConfigError, LedgerError and ServeFailed, whose messages are for people.
     """
     configured = Configured(path, overrides, SYSTEM, os.environ)
-    configure_logs(configured.compiled.settings.log_level)
+    configure_logs(configured.compiled.settings.log_level, as_json=overrides.log_json)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(_serve(configured, say))
     return 0
@@ -102,7 +103,7 @@ async def _serve(configured: Configured, say: Say) -> None:
         )
         reload = Reloader(configured, supervisor, port)
         admin = AdminServer(settings, ledger, supervisor, reload)
-        await stack.enter_async_context(admin.running())
+        await _listen(stack, admin, settings)
         on_signals(asyncio.get_running_loop(), supervisor.stop, reload.ask)
         beside = [
             asyncio.create_task(task)
@@ -164,7 +165,8 @@ class Reloader:
     async def _watch_file(self) -> None:
         if self._configured.path is None:
             return
-        async for _ in watch(self._configured.path):
+        known = self._configured.text.encode() if self._configured.text is not None else None
+        async for _ in watch(self._configured.path, known):
             self.ask()
 
 
@@ -188,7 +190,8 @@ def _only_one(ledger: Ledger, settings: Settings) -> FileLock:
     state = ledger.url.state_dir or Path(settings.state_dir)
     state.parent.mkdir(parents=True, exist_ok=True)
     make_directory(state)
-    lock = try_hold(state / f"serve-{settings.host}-{settings.port}.lock" if ledger.url.path is None else state / "serve.lock")
+    name = "serve.lock" if ledger.url.is_sqlite else f"serve-{settings.port}.lock"
+    lock = try_hold(state / name)
     if lock is None:
         raise ServeFailed(
             f"Another headgate serves the ledger {ledger.url.shown} already. "
@@ -197,15 +200,27 @@ def _only_one(ledger: Ledger, settings: Settings) -> FileLock:
     return lock
 
 
-def _port(host: str, port: int):  # type: ignore[no-untyped-def]  # noqa: ANN202
+@contextmanager
+def _listening(host: str, port: int, option: str) -> Iterator[None]:
+    """Say what to do about a port that cannot be had."""
     try:
-        return reserve(host, port)
+        yield
     except PortTaken:
         raise ServeFailed(
-            f"Port {port} on {host} is in use. Stop what listens there (ss -ltnp), or choose another: --port {port + 1}"
+            f"Port {port} on {host} is in use. Stop what listens there (ss -ltnp), or choose another: {option} {port + 1}"
         ) from None
     except OSError as error:
-        raise ServeFailed(f"Cannot listen on {host}:{port}: {error.strerror}. Set server.host and server.port.") from None
+        raise ServeFailed(f"Cannot listen on {host}:{port}: {error.strerror}. Choose another address.") from None
+
+
+def _port(host: str, port: int) -> socket.socket:
+    with _listening(host, port, "--port"):
+        return reserve(host, port)
+
+
+async def _listen(stack: AsyncExitStack, admin: AdminServer, settings: Settings) -> None:
+    with _listening(settings.admin_host, settings.admin_port, "--admin-port"):
+        await stack.enter_async_context(admin.running())
 
 
 @asynccontextmanager

@@ -9,16 +9,16 @@ import msgspec
 
 from headgate.config.units import parse_duration
 from headgate.ledger.engine import Ledger
-from headgate.ledger.views import Totals
+from headgate.ledger.views import Filter, GroupBy, Usage
 from headgate.model.catalog import Catalog
 from headgate.model.errors import ErrorKind, HeadgateError
 from headgate.model.identity import Principal
 from headgate.model.money import format_usd
-from headgate.model.usage import Usage
+from headgate.model.usage import Usage as Tokens
 from headgate.policy.select import may_use, nearest
 
-UsageQuery = Callable[[Principal, int | None], Awaitable[tuple[Totals, list[tuple[str, Totals]]]]]
-"""(whose, since in ns since the epoch or None) → totals, and totals by model."""
+UsageQuery = Callable[[Principal, int | None], Awaitable[tuple[list[Usage], list[Usage]]]]
+"""(whose, since in ns since the epoch or None) → one sum or none, and the sums by model."""
 
 _encode = msgspec.json.Encoder().encode
 EPOCH = "1970-01-01T00:00:00Z"
@@ -62,8 +62,10 @@ def usage_query(ledger: Ledger) -> UsageQuery:
     """Return the question of `/v1/usage`, asked in a thread."""
     reader = ledger.reader()
 
-    async def ask(principal: Principal, since: int | None) -> tuple[Totals, list[tuple[str, Totals]]]:
-        return await asyncio.to_thread(reader.usage_of_key, principal.key, since)
+    async def ask(principal: Principal, since: int | None) -> tuple[list[Usage], list[Usage]]:
+        where = Filter(since=since, key=principal.key, account=principal.account)
+        whole = await asyncio.to_thread(reader.usage, GroupBy.ALL, where)
+        return whole, await asyncio.to_thread(reader.usage, GroupBy.MODEL, where)
 
     return ask
 
@@ -83,18 +85,31 @@ async def usage(query: UsageQuery, principal: Principal, query_string: str, now:
             "object": "usage",
             "account": principal.account,
             "key": principal.key,
-            "total": _shown(whole),
-            "models": [{"model": name, **_shown(sums)} for name, sums in by_model],
+            "total": _shown(whole[0]) if whole else NOTHING,
+            "models": [{"model": sums.group, **_shown(sums)} for sums in by_model],
         }
     )
 
 
-def _shown(sums: Totals) -> dict[str, Any]:
-    tokens = {name: getattr(sums, name) for name in Usage.__struct_fields__}
+def _shown(sums: Usage) -> dict[str, Any]:
+    tokens = {name: getattr(sums, name) for name in Tokens.__struct_fields__}
     return {
-        "calls": sums.calls,
+        "calls": sums.requests,
         **tokens,
         "cost_usd": format_usd(sums.cost_nano),
-        "unpriced": sums.unknown_cost,
+        "unpriced_calls": sums.unknown_cost,
         "savings_usd": format_usd(sums.savings_nano),
     }
+
+
+NOTHING = _shown(
+    Usage(
+        group="all",
+        label=None,
+        requests=0,
+        **dict.fromkeys(Tokens.__struct_fields__, 0),
+        cost_nano=0,
+        unknown_cost=0,
+        savings_nano=0,
+    )
+)
