@@ -25,6 +25,9 @@ held streams is compared afterwards. “Relay” is Granian (RSGI) and pyreqwest
 nothing else: the floor of this stack.
 """
 
+BUSY = 0.5
+"""Load above which figures are disturbed."""
+
 
 @dataclass
 class Found:
@@ -44,6 +47,8 @@ def write(found: Found, date: str) -> str:
     kind = "quick run, rougher than the whole" if found.quick else "whole run"
     versions = ", ".join(peers.versions())
     lines = ["# Measured", "", f"{date}, {kind}. Load of the machine before: {found.load_before:.2f}."]
+    if found.load_before > BUSY:
+        lines += ["", "**The machine was busy with other work: times and CPU are higher than they would be alone.**"]
     lines += ["", *(f"- {line}" for line in [*machine.describe(), versions]), ""]
     if "headgate" in found.figures.cpu_call:
         lines += ["## Headgate against nginx", "", *_promises(found), ""]
