@@ -41,9 +41,7 @@ class Prices(msgspec.Struct, frozen=True, gc=False):
 
 
 FREE_RATE = Rate(0)
-FREE = Prices(
-    FREE_RATE, FREE_RATE, FREE_RATE, FREE_RATE, FREE_RATE, FREE_RATE, FREE_RATE, FREE_RATE, 0
-)
+FREE = Prices(FREE_RATE, FREE_RATE, FREE_RATE, FREE_RATE, FREE_RATE, FREE_RATE, FREE_RATE, FREE_RATE, 0)
 UNKNOWN = Prices()
 
 
