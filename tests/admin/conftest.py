@@ -1,0 +1,68 @@
+"""An admin plane on a free port, with a real ledger and a supervisor that has not started any worker."""
+
+import sys
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import pytest
+
+from headgate.config.settings import NO_OVERRIDES
+from headgate.ledger.engine import Ledger, open_ledger
+from headgate.runtime.clock import SYSTEM
+from headgate.runtime.control import Start
+from headgate.runtime.supervisor import Supervisor
+from headgate.surfaces.admin.server import AdminServer
+from tests.admin.client import Client, Configuration, make_settings
+
+WORKER = "tests.admin.pretend_worker"
+ROOT = Path(__file__).parents[2]
+
+
+def make_supervisor(count: int = 1) -> Supervisor:
+    def start(index: int) -> Start:
+        return Start(index, "127.0.0.1", 0, "", "", None, NO_OVERRIDES, "error")
+
+    command = ["env", f"PYTHONPATH={ROOT}", sys.executable, "-m", WORKER]
+    return Supervisor(command, count, start, SYSTEM, 10**9)
+
+
+@pytest.fixture
+def sqlite_ledger(tmp_path: Path) -> Iterator[Ledger]:
+    made = open_ledger(f"sqlite:///{tmp_path / 'headgate.db'}")
+    made.migrate()
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def ledger(ledger_url: str) -> Iterator[Ledger]:
+    """On both engines."""
+    made = open_ledger(ledger_url)
+    made.migrate()
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def supervisor() -> Supervisor:
+    return make_supervisor()
+
+
+@pytest.fixture
+def configuration() -> Configuration:
+    return Configuration(make_settings("sqlite:///nowhere.db"))
+
+
+@pytest.fixture
+async def client(sqlite_ledger: Ledger, supervisor: Supervisor, configuration: Configuration) -> AsyncIterator[Client]:
+    server = AdminServer(configuration.compiled.settings, sqlite_ledger, supervisor, configuration)
+    async with server.running():
+        yield Client(server.port)
+
+
+@pytest.fixture
+async def any_client(ledger: Ledger, supervisor: Supervisor, configuration: Configuration) -> AsyncIterator[Client]:
+    """On both engines."""
+    server = AdminServer(configuration.compiled.settings, ledger, supervisor, configuration)
+    async with server.running():
+        yield Client(server.port)
