@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
+from tests.admin.client import Client, Configuration, make_settings
 
 from headgate.config.settings import NO_OVERRIDES
 from headgate.ledger.engine import Ledger, open_ledger
@@ -12,7 +13,6 @@ from headgate.runtime.clock import SYSTEM
 from headgate.runtime.control import Start
 from headgate.runtime.supervisor import Supervisor
 from headgate.surfaces.admin.server import AdminServer
-from tests.admin.client import Client, Configuration, make_settings
 
 WORKER = "tests.admin.pretend_worker"
 ROOT = Path(__file__).parents[2]

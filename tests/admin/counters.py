@@ -1,7 +1,8 @@
 """Counters with known values, made from rows as a worker makes them."""
 
-from headgate.runtime.metrics import Metrics
 from tests.ledger.rows import attempt_row, call_row
+
+from headgate.runtime.metrics import Metrics
 
 ROUTE = 'box/odd"name\\with\nall'
 SECOND = 1_000_000_000

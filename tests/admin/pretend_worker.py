@@ -4,8 +4,9 @@ import asyncio
 import socket
 import sys
 
-from headgate.runtime.control import Beat, Channel, Drain, Ready, Start
 from tests.admin.counters import counters
+
+from headgate.runtime.control import Beat, Channel, Drain, Ready, Start
 
 
 async def main() -> None:

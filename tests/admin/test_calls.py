@@ -6,12 +6,13 @@ from urllib.parse import quote
 
 import msgspec
 import pytest
+from tests.admin.client import Client
+from tests.ledger.rows import DAY, NOW, attempt_row, call_row
 
 from headgate.ledger.engine import Ledger
 from headgate.ledger.tables import adjustments, attempts, calls
+from headgate.ledger.views import GroupBy
 from headgate.surfaces.admin.shown import moment
-from tests.admin.client import Client
-from tests.ledger.rows import DAY, NOW, attempt_row, call_row
 
 
 @pytest.fixture
@@ -53,31 +54,31 @@ async def test_calls_come_newest_first_with_money_as_decimal_text(filled: Ledger
     assert (first["usage"]["total_input"], first["usage"]["total_output"]) == (127, 50)
 
 
-@pytest.mark.parametrize(
-    ("query", "expected"),
-    [
-        ("limit=1", ["call-3"]),
-        ("account=other", ["call-2"]),
-        ("key=key_2", ["call-2"]),
-        ("model=claude-haiku-4-5", ["call-3"]),
-        ("outcome=failed", ["call-2"]),
-        ("since=2024-10-05", ["call-3"]),
-        ("since=2024-10-05T00:00:05Z", ["call-3"]),
-        ("since=2024-10-05T00:00:05.000001Z", []),
-        (f"since={quote('2024-10-05T02:00:00+02:00')}", ["call-3"]),
-        ("since=9999-12-31", []),
-        ("since=0001-01-01T00:00:00Z", ["call-3", "call-2", "call-1"]),
-        ("since=1m", []),
-        ("account=other&model=claude-haiku-4-5", []),
-        ("account=%25", []),
-        (f"account={quote(chr(39) + ' OR 1=1 --')}", []),
-        (f"model={quote('x) UNION SELECT sha256 FROM key_secrets --')}", []),
-    ],
-)
-async def test_a_filter_picks(filled: Ledger, any_client: Client, query: str, expected: list[str]) -> None:
-    answer = await any_client.get(f"/calls?{query}")
-    assert answer.status == 200, answer.body
-    assert ids(answer) == expected
+FILTERS: list[tuple[str, list[str]]] = [
+    ("limit=1", ["call-3"]),
+    ("account=other", ["call-2"]),
+    ("key=key_2", ["call-2"]),
+    ("model=claude-haiku-4-5", ["call-3"]),
+    ("outcome=failed", ["call-2"]),
+    ("since=2024-10-05", ["call-3"]),
+    ("since=2024-10-05T00:00:05Z", ["call-3"]),
+    ("since=2024-10-05T00:00:05.000001Z", []),
+    (f"since={quote('2024-10-05T02:00:00+02:00')}", ["call-3"]),
+    ("since=9999-12-31", []),
+    ("since=0001-01-01T00:00:00Z", ["call-3", "call-2", "call-1"]),
+    ("since=1m", []),
+    ("account=other&model=claude-haiku-4-5", []),
+    ("account=%25", []),
+    (f"account={quote(chr(39) + ' OR 1=1 --')}", []),
+    (f"model={quote('x) UNION SELECT sha256 FROM key_secrets --')}", []),  # noqa: S608  it is to be no SQL
+]
+
+
+async def test_a_filter_picks(filled: Ledger, any_client: Client) -> None:
+    for query, expected in FILTERS:
+        answer = await any_client.get(f"/calls?{query}")
+        assert answer.status == 200, answer.body
+        assert ids(answer) == expected, query
 
 
 @pytest.mark.parametrize(
@@ -105,8 +106,8 @@ async def test_a_filter_picks(filled: Ledger, any_client: Client, query: str, ex
         "&".join(f"x{number}=1" for number in range(100)),
     ],
 )
-async def test_a_bad_query_is_refused_and_says_why(any_client: Client, query: str) -> None:
-    answer = await any_client.get(f"/calls?{query}")
+async def test_a_bad_query_is_refused_and_says_why(client: Client, query: str) -> None:
+    answer = await client.get(f"/calls?{query}")
     assert (answer.status, answer.code) == (400, "invalid_request"), answer.body
 
 
@@ -121,15 +122,15 @@ async def test_one_call_is_shown_with_its_attempts_and_corrections(filled: Ledge
     assert (fix["delta_usd"], fix["target_usd"], fix["author"]) == ("-0.25", "0.75", "ops")
 
 
-@pytest.mark.parametrize("call_id", ["call-9", "%27%20OR%201=1", "call-1%20;", "..."])
-async def test_a_call_that_is_not_there(filled: Ledger, any_client: Client, call_id: str) -> None:
-    answer = await any_client.get(f"/calls/{call_id}")
-    assert (answer.status, answer.code) == (404, "not_found")
+async def test_a_call_that_is_not_there(filled: Ledger, any_client: Client) -> None:
+    for call_id in ("call-9", "%27%20OR%201=1", "call-1%20;", "..."):
+        answer = await any_client.get(f"/calls/{call_id}")
+        assert (answer.status, answer.code) == (404, "not_found")
 
 
 @pytest.mark.parametrize("call_id", ["%00", "call-1%00", "%0d%0aset-cookie:x=1", "c" * 300])
-async def test_an_id_that_none_can_have_is_refused(filled: Ledger, any_client: Client, call_id: str) -> None:
-    answer = await any_client.get(f"/calls/{call_id}")
+async def test_an_id_that_none_can_have_is_refused(client: Client, call_id: str) -> None:
+    answer = await client.get(f"/calls/{call_id}")
     assert answer.status == 400
     assert "set-cookie" not in answer.headers
 
@@ -158,15 +159,15 @@ async def test_usage_by_day_names_the_day(filled: Ledger, any_client: Client) ->
     assert [(one["group"], one["requests"]) for one in groups] == [("2024-10-04", 2), ("2024-10-05", 1)]
 
 
-@pytest.mark.parametrize("by", ["model", "provider", "key", "account", "day", "all"])
-async def test_usage_of_nothing_is_zero(any_client: Client, by: str) -> None:
-    answer = await any_client.get(f"/usage?by={by}")
-    assert answer.status == 200
-    assert (answer.json["total"]["requests"], answer.json["total"]["cost_usd"]) == (0, "0")
+async def test_usage_of_nothing_is_zero(any_client: Client) -> None:
+    for by in GroupBy:
+        answer = await any_client.get(f"/usage?by={by}")
+        assert answer.status == 200
+        assert (answer.json["total"]["requests"], answer.json["total"]["cost_usd"]) == (0, "0")
 
 
-async def test_usage_by_what_is_no_group_is_refused(any_client: Client) -> None:
-    answer = await any_client.get("/usage?by=account;drop")
+async def test_usage_by_what_is_no_group_is_refused(client: Client) -> None:
+    answer = await client.get("/usage?by=account;drop")
     assert (answer.status, answer.code) == (400, "invalid_request")
 
 

@@ -1,6 +1,8 @@
 """Who may come in."""
 
 import pytest
+from tests.admin.client import TOKEN, Client, Configuration, make_settings
+from tests.admin.conftest import make_supervisor
 
 from headgate.ledger.engine import Ledger
 from headgate.surfaces.admin.app import DESCRIPTION
@@ -8,8 +10,6 @@ from headgate.surfaces.admin.errors import Refused
 from headgate.surfaces.admin.guard import EXEMPT, Guard
 from headgate.surfaces.admin.server import AdminServer
 from headgate.surfaces.admin.table import TABLE
-from tests.admin.client import TOKEN, Client, Configuration, make_settings
-from tests.admin.conftest import make_supervisor
 
 GUARDED = [(entry.method, entry.path) for entry in TABLE if (entry.method, entry.path) not in EXEMPT]
 GUARDED += [("GET", DESCRIPTION), ("GET", "/"), ("GET", "/nothing"), ("HEAD", "/healthz"), ("POST", "/readyz")]

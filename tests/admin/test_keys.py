@@ -4,11 +4,11 @@ import asyncio
 from typing import Any
 
 import pytest
+from tests.admin.client import Client
 
 from headgate.ledger.engine import Ledger
 from headgate.ledger.keys import hash_secret
 from headgate.runtime.clock import SYSTEM
-from tests.admin.client import Client
 
 
 async def create(client: Client, **body: Any) -> dict[str, Any]:
@@ -107,10 +107,10 @@ async def test_a_key_that_is_not_there(any_client: Client, method: str, path: st
         b"[" * 30_000,
     ],
 )
-async def test_a_bad_body_is_refused_and_makes_nothing(any_client: Client, body: bytes) -> None:
-    answer = await any_client.ask("POST", "/keys", body)
+async def test_a_bad_body_is_refused_and_makes_nothing(client: Client, body: bytes) -> None:
+    answer = await client.ask("POST", "/keys", body)
     assert (answer.status, answer.code) == (400, "invalid_request"), answer.body
-    assert (await any_client.get("/keys")).json == {"keys": []}
+    assert (await client.get("/keys")).json == {"keys": []}
 
 
 @pytest.mark.parametrize("grace", ["never", "", "1", "-1h"])

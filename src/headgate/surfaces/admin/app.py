@@ -86,7 +86,7 @@ class Resource:
             return
         except Exception:
             # The edge of the request: whatever a handler did not foresee is ours, not the client's.
-            log.exception("an admin request failed", method=request.method, path=request.url.path)
+            log.exception("an admin request failed", method=request.method, path=request.scope["path"])
             response = _refuse(Refused(500, "internal_error", "Headgate failed at this; its log says how."))
         await response(scope, receive, send)
 
@@ -97,7 +97,7 @@ class Resource:
             raise Refused(
                 405,
                 "method_not_allowed",
-                f"{request.url.path} answers to {self._allowed} only.",
+                f"{request.scope['path']} answers to {self._allowed} only.",
                 headers={"allow": self._allowed},
             )
         now = self._plane.clock.wall()
@@ -105,7 +105,7 @@ class Resource:
         body = None if entry.body is None else read_body(entry.body, await _body(request))
         answer = await entry.handler(self._plane, Asked(query, request.path_params, body, now))
         if entry.method != "GET":
-            log.info("admin plane", method=entry.method, path=request.url.path, status=answer.status)
+            log.info("admin plane", method=entry.method, path=request.scope["path"], status=answer.status)
         return Response(answer.body, answer.status, HEADERS, answer.content_type)
 
 
