@@ -8,6 +8,7 @@ from tests.protocols.transcripts import CHAT_EACH, CHAT_TEXT, CHAT_TOOLS, DONE, 
 from headgate.model.dialect import Dialect, Endpoint
 from headgate.model.errors import HeadgateError
 from headgate.model.usage import Reported, Usage
+from headgate.protocols.json_object import is_object
 from headgate.protocols.codec import FrameTooLarge, MalformedStream, PieceKind, codec_for
 
 CHAT = codec_for(Endpoint.CHAT)
@@ -180,7 +181,7 @@ def test_usage_of_an_answer_with_its_own_cost() -> None:
 @pytest.mark.parametrize("body", [b"", b"<html>", b"[1]", b'{"usage":', b"{}"])
 def test_no_usage_without_a_usable_answer(body: bytes) -> None:
     assert CHAT.usage_of(body) is None
-    assert CHAT.answer_is_valid(body) is (body == b"{}")
+    assert is_object(body) is (body == b"{}")
 
 
 def test_a_stream_whose_client_did_not_ask_for_usage() -> None:

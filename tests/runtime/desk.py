@@ -46,7 +46,6 @@ SETTINGS = Settings(
 class Rows:
     """A ledger of two lists. With `held_back`, nothing commits before `commit`."""
 
-    incarnation = 7
     available = True
 
     def __init__(self) -> None:
@@ -55,9 +54,7 @@ class Rows:
         self.held_back = False
         self._waiters: list[asyncio.Future[None]] = []
 
-    def submit(
-        self, call: CallRow, attempts: Sequence[AttemptRow], waiter: asyncio.Future[None] | None
-    ) -> None:
+    def submit(self, call: CallRow, attempts: Sequence[AttemptRow], waiter: asyncio.Future[None] | None) -> None:
         self.calls.append(call)
         self.attempts.extend(attempts)
         if waiter is not None:
@@ -113,7 +110,7 @@ class Desk:
 
     async def answer(self, body: bytes, headers: Mapping[str, str] | None = None) -> MemoryTransport:
         call, transport = self.call(body, headers)
-        await call.serve(body)
+        await call.serve(transport.body())
         return transport
 
     async def until(self, true: Callable[[], bool]) -> None:

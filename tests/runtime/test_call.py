@@ -56,7 +56,7 @@ async def test_the_terminal_frame_waits_for_the_commit() -> None:
     desk = Desk([stream(ROLE, TEXT, STOP, USAGE, DONE)])
     desk.rows.held_back = True
     call, transport = desk.call(STREAM)
-    task = asyncio.create_task(call.serve(STREAM))
+    task = asyncio.create_task(call.serve(transport.body()))
     await desk.until(lambda: bool(desk.rows.calls))
     for _ in range(50):
         await asyncio.sleep(0)
@@ -70,7 +70,7 @@ async def test_a_store_that_does_not_commit_ends_the_stream_in_an_error() -> Non
     desk = Desk([stream(ROLE, TEXT, STOP, USAGE, DONE)])
     desk.rows.held_back = True
     call, transport = desk.call(STREAM)
-    task = asyncio.create_task(call.serve(STREAM))
+    task = asyncio.create_task(call.serve(transport.body()))
     await desk.until(lambda: bool(desk.rows.calls))
     call.expire(desk.time.now + 4_000_000_000)
     assert not task.done()
@@ -152,7 +152,7 @@ async def test_an_auth_error_disables_the_route() -> None:
 async def test_a_client_that_leaves_a_stream_closes_it_and_is_charged(answering: tuple[bytes | Hang, ...]) -> None:
     desk = Desk([stream(*answering)], [stream(ROLE, TEXT, STOP, DONE)])
     call, transport = desk.call(STREAM)
-    task = asyncio.create_task(call.serve(STREAM))
+    task = asyncio.create_task(call.serve(transport.body()))
     await desk.until(lambda: bool(desk.clients["p1"].answers))
     for _ in range(20):
         await asyncio.sleep(0)
@@ -168,7 +168,7 @@ async def test_a_client_that_leaves_a_stream_closes_it_and_is_charged(answering:
 async def test_a_vendor_that_stops_billing_charges_only_what_was_streamed() -> None:
     desk = Desk([stream(ROLE, TEXT, Hang())], cut_stops_billing=True)
     call, transport = desk.call(STREAM)
-    task = asyncio.create_task(call.serve(STREAM))
+    task = asyncio.create_task(call.serve(transport.body()))
     await desk.until(lambda: bool(transport.sent))
     transport.leave()
     await task
@@ -182,7 +182,7 @@ async def test_a_drained_stream_is_read_to_its_end_after_the_client_left() -> No
     desk = Desk([stream(ROLE, TEXT, TEXT, STOP, USAGE, DONE)], drain_on_disconnect=True)
     call, transport = desk.call(STREAM)
     transport.leave()
-    await call.serve(STREAM)
+    await call.serve(transport.body())
     [row] = desk.rows.calls
     assert (row.outcome, row.cost_nano, row.basis) == ("client_gone", 20_000, "computed")
 
@@ -198,8 +198,8 @@ async def test_a_drained_stream_is_read_to_its_end_after_the_client_left() -> No
 )
 async def test_timeouts(steps: tuple[bytes | Hang, ...], passed: int, kind: str) -> None:
     desk = Desk([stream(*steps)])
-    call, _ = desk.call(STREAM)
-    task = asyncio.create_task(call.serve(STREAM))
+    call, transport = desk.call(STREAM)
+    task = asyncio.create_task(call.serve(transport.body()))
     await desk.until(lambda: bool(desk.clients["p1"].answers))
     for _ in range(20):
         await asyncio.sleep(0)
@@ -219,9 +219,18 @@ async def test_a_request_that_cannot_be_read_leaves_a_row() -> None:
 
 
 async def test_anthropic_streams_end_in_their_own_way() -> None:
-    start = b'event: message_start\ndata: {"type":"message_start","message":{"usage":{"input_tokens":10,"output_tokens":1}}}\n\n'
-    delta = b'event: content_block_delta\ndata: {"type":"content_block_delta","index":0,"delta":{"type":"text_delta","text":"Hi"}}\n\n'
-    last = b'event: message_delta\ndata: {"type":"message_delta","delta":{"stop_reason":"end_turn"},"usage":{"output_tokens":5}}\n\n'
+    start = (
+        b'event: message_start\ndata: {"type":"message_start",'
+        b'"message":{"usage":{"input_tokens":10,"output_tokens":1}}}\n\n'
+    )
+    delta = (
+        b'event: content_block_delta\ndata: {"type":"content_block_delta",'
+        b'"index":0,"delta":{"type":"text_delta","text":"Hi"}}\n\n'
+    )
+    last = (
+        b'event: message_delta\ndata: {"type":"message_delta",'
+        b'"delta":{"stop_reason":"end_turn"},"usage":{"output_tokens":5}}\n\n'
+    )
     stop = b'event: message_stop\ndata: {"type":"message_stop"}\n\n'
     desk = Desk([stream(start, delta, last, stop)], kind=Kind.ANTHROPIC)
     got = await desk.answer(b'{"model":"chain","max_tokens":9,"messages":[],"stream":true}', {"anthropic-beta": "b1"})

@@ -3,6 +3,7 @@
 from typing import Any, Final
 
 import msgspec
+from msgspec import Raw
 
 from headgate.model.dialect import Dialect, Endpoint
 from headgate.model.errors import ErrorKind, HeadgateError
@@ -64,9 +65,9 @@ class AnthropicMessages(Codec):
             edits["max_tokens"] = b"%d" % max_output
         return splice(head.body, head.fields, edits)
 
-    def usage_of(self, body: bytes) -> Reported | None:
-        usage = counts.decode_exact(body).get("usage")
-        return read_usage(usage) if isinstance(usage, dict) else None
+    def usage_in(self, members: dict[str, Raw]) -> Reported | None:
+        usage = members.get("usage")
+        return None if usage is None else read_usage(counts.decode_exact(usage))
 
     def encode_error(self, error: HeadgateError, call_id: str | None) -> bytes:
         body: dict[str, Any] = {

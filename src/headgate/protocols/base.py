@@ -5,13 +5,14 @@ from enum import StrEnum
 from typing import Any, Final
 
 import msgspec
+from msgspec import Raw
 
 from headgate.model.dialect import Endpoint
 from headgate.model.errors import HeadgateError
 from headgate.model.request import RequestHead
 from headgate.model.usage import Reported, Usage
 from headgate.protocols.failure_text import failure_text
-from headgate.protocols.json_object import is_object
+from headgate.protocols.json_object import is_object, members_of
 from headgate.protocols.sse import FrameSplitter, is_frame, parse_frame
 
 QUICK_LIMIT: Final = 1024 * 1024
@@ -189,12 +190,15 @@ class Codec(ABC):
         """
 
     @abstractmethod
-    def usage_of(self, body: bytes) -> Reported | None:
-        """Return the usage of an answer that is no stream; None where none can be relied on. Never raises."""
+    def usage_in(self, members: dict[str, Raw]) -> Reported | None:
+        """Return the usage of an answer that is no stream, given its members; None where there is none to rely on.
 
-    def answer_is_valid(self, body: bytes) -> bool:
-        """Tell whether an answer that is no stream can be passed on: it is a JSON object."""
-        return is_object(body)
+        Never raises.
+        """
+
+    def usage_of(self, body: bytes) -> Reported | None:
+        """Return the usage of an answer that is no stream, as `usage_in`."""
+        return self.usage_in(members_of(body) or {})
 
     def failure_message(self, body: bytes) -> str:
         """Return what an upstream's error body says, at most 300 characters, "" where it says nothing.

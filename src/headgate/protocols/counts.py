@@ -14,7 +14,7 @@ _TICKS_PER_NANO_USD: Final = 10
 _decoder: Final = msgspec.json.Decoder(float_hook=Decimal)
 
 
-def decode_exact(body: bytes) -> dict[str, Any]:
+def decode_exact(body: bytes | msgspec.Raw) -> dict[str, Any]:
     """Return a JSON object with its fractions as Decimal; an empty one for everything else."""
     try:
         value = _decoder.decode(body)

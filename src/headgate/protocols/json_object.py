@@ -54,13 +54,17 @@ def splice(body: bytes, fields: dict[str, Raw], edits: dict[str, bytes | None]) 
     return _encoder.encode(members)
 
 
+def members_of(body: bytes) -> dict[str, Raw] | None:
+    """Return the members of one well-formed JSON object as raw JSON, None for everything else."""
+    try:
+        return _decoder.decode(body)
+    except (ValueError, RecursionError):
+        return None
+
+
 def is_object(body: bytes) -> bool:
     """Tell whether `body` is one well-formed JSON object."""
-    try:
-        _decoder.decode(body)
-    except (ValueError, RecursionError):
-        return False
-    return True
+    return members_of(body) is not None
 
 
 def _find_duplicate(body: bytes, fields: dict[str, Raw]) -> str | None:

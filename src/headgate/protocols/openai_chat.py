@@ -22,6 +22,7 @@ _encode: Final = msgspec.json.Encoder().encode
 _STREAM_OPTIONS: Final = "stream_options"
 _INCLUDE_USAGE: Final = "include_usage"
 _MAXIMA: Final = ("max_completion_tokens", "max_tokens")
+_COUNTED: Final = ("usage", "x_groq")
 _OFF: Final = frozenset({"none", "disabled"})
 
 
@@ -66,8 +67,8 @@ class OpenAIChat(Codec):
             edits.update(dict.fromkeys(used or [newest], b"%d" % max_output))
         return splice(head.body, head.fields, edits)
 
-    def usage_of(self, body: bytes) -> Reported | None:
-        return read_usage(counts.decode_exact(body))
+    def usage_in(self, members: dict[str, Raw]) -> Reported | None:
+        return read_usage({name: counts.decode_exact(members[name]) for name in _COUNTED if name in members})
 
     def encode_error(self, error: HeadgateError, call_id: str | None) -> bytes:  # noqa: ARG002 - no place for it
         return _encode({"error": error_object(error)})

@@ -54,8 +54,8 @@ class OpenAIResponses(Codec):
             edits[_MAX_OUTPUT] = b"%d" % max_output
         return splice(head.body, head.fields, edits)
 
-    def usage_of(self, body: bytes) -> Reported | None:
-        return read_usage(counts.decode_exact(body))
+    def usage_in(self, members: dict[str, Raw]) -> Reported | None:
+        return read_usage({"usage": counts.decode_exact(members["usage"])}) if "usage" in members else None
 
     def encode_error(self, error: HeadgateError, call_id: str | None) -> bytes:  # noqa: ARG002 - no place for it
         return _encode({"error": error_object(error)})

@@ -1,7 +1,10 @@
 """An answer that is no stream, read like one: a single terminal piece, so that unary calls go the streams' way."""
 
+from msgspec import Raw
+
 from headgate.model.usage import Reported, Usage
 from headgate.protocols.base import Codec, MalformedStream, Piece, PieceKind
+from headgate.protocols.json_object import members_of
 
 ANSWER_LIMIT = 64 * 1024 * 1024
 """Bytes; a larger answer is a fault of the upstream."""
@@ -10,7 +13,7 @@ ANSWER_LIMIT = 64 * 1024 * 1024
 class WholeBody:
     """Gathers a body; valid once `finish` has been called. The same surface as StreamScanner."""
 
-    __slots__ = ("_body", "_codec", "_parts", "_size")
+    __slots__ = ("_codec", "_members", "_parts", "_size")
 
     complete = False
     content_seen = False
@@ -22,7 +25,7 @@ class WholeBody:
         self._codec = codec
         self._parts: list[bytes] = []
         self._size = 0
-        self._body = b""
+        self._members: dict[str, Raw] = {}
 
     def feed(self, chunk: bytes) -> list[Piece]:
         """Take the next bytes; nothing can be forwarded before the end. Raises MalformedStream beyond the limit."""
@@ -34,14 +37,16 @@ class WholeBody:
 
     def finish(self) -> list[Piece]:
         """Return the whole body. Raises MalformedStream where it is no answer."""
-        self._body = self._parts[0] if len(self._parts) == 1 else b"".join(self._parts)
-        if not self._codec.answer_is_valid(self._body):
-            what = "not a JSON object" if self._body else "empty"
+        body = self._parts[0] if len(self._parts) == 1 else b"".join(self._parts)
+        members = members_of(body)
+        if members is None:
+            what = "not a JSON object" if body else "empty"
             raise MalformedStream(f"the answer is {what}")
-        return [Piece(PieceKind.TERMINAL, self._body)]
+        self._members = members
+        return [Piece(PieceKind.TERMINAL, body)]
 
     def reported(self) -> Reported | None:
-        return self._codec.usage_of(self._body)
+        return self._codec.usage_in(self._members)
 
     def partial(self) -> Usage | None:
         return None

@@ -2,7 +2,7 @@
 
 from headgate.exchange.events import AttemptFailed, AttemptOpened, Event
 from headgate.model.failure import Failure, FailureKind
-from headgate.model.records import AttemptRow
+from headgate.model.records import AttemptRow, AttemptState
 from headgate.model.request import RequestHead
 from headgate.model.route import Route
 from headgate.policy.estimate import Hold
@@ -11,11 +11,10 @@ from headgate.policy.truth import Ending, settle
 from headgate.protocols.base import Codec, StreamScanner
 from headgate.protocols.whole import WholeBody
 from headgate.runtime.clock import Clock
-from headgate.runtime.rows import attempt_row
 from headgate.runtime.transport import Headers, Transport
 from headgate.upstream.answers import ERROR_BODY_LIMIT, failure_of, hide, kept_headers
 from headgate.upstream.client import Answer, Client, UpstreamFailed
-from headgate.upstream.kinds import client_headers, url_of
+from headgate.upstream.kinds import client_headers
 
 UNSENT = frozenset({FailureKind.CONNECT_FAILED, FailureKind.CONNECT_TIMEOUT})
 
@@ -62,7 +61,7 @@ class Attempt:
         body = self._codec.outgoing(self._head, self.route.upstream_name, None)
         headers = client_headers(provider.kind, transport.header)
         try:
-            answer = self.answer = await client.post(url_of(provider, self._head.endpoint), headers, body)
+            answer = self.answer = await client.post(self._head.endpoint, headers, body, whole=not self._head.stream)
             self.status = answer.status
             self.kept_headers = kept_headers(answer)
             kind = kind_of_status(answer.status)
@@ -82,32 +81,49 @@ class Attempt:
         if answer is not None:
             await answer.close()
 
-    def row(self, call: str, incarnation: int, failure: Failure | None) -> AttemptRow:
-        """Settle the attempt and return its row. `failure` None: the answer came whole."""
-        scanner = self.scanner
+    def row(self, call: str, failure: Failure | None) -> AttemptRow:
+        """Settle the attempt and return its row; the writer names its incarnation. `failure` None: it came whole."""
+        route, scanner = self.route, self.scanner
         ending = Ending(
-            sent=failure is None or failure.kind not in UNSENT,
-            stream=self._head.stream,
-            failure=failure,
-            usage=scanner.reported() if self.status else None,
-            seen=scanner.partial(),
-            content=scanner.content_seen,
-            streamed_bytes=scanner.streamed_output_bytes,
-            reasoning=self._head.reasoning,
+            failure is None or failure.kind not in UNSENT,
+            self._head.stream,
+            failure,
+            scanner.reported() if self.status else None,
+            None if failure is None else scanner.partial(),
+            scanner.content_seen,
+            scanner.streamed_output_bytes,
+            self._head.reasoning,
         )
-        ttft = None if self.first_content is None else self.first_content - self.began
-        return attempt_row(
+        settled = settle(self._held, route, ending)
+        usage, cost = settled.usage, settled.cost
+        return AttemptRow(
             call,
             self.no,
-            incarnation,
-            self.route,
+            0,
+            route.provider.name,
+            route.upstream_name,
+            route.backend,
+            route.model,
+            AttemptState.SETTLED,
+            self.status,
+            failure.kind if failure else None,
+            failure.message if failure else None,
             self._began_at,
             self._clock.mono() - self.began,
-            ttft,
-            self.status,
-            failure,
-            self._held,
-            settle(self._held, self.route, ending),
+            None if self.first_content is None else self.first_content - self.began,
+            usage.input,
+            usage.cache_read,
+            usage.cache_write_5m,
+            usage.cache_write_1h,
+            usage.output,
+            usage.reasoning,
+            usage.input_audio,
+            usage.cache_read_audio,
+            usage.output_audio,
+            self._held.nano,
+            cost.nano,
+            cost.basis,
+            cost.savings_nano,
         )
 
 

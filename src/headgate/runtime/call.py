@@ -1,7 +1,10 @@
 """The driver of one call: does what the exchange decides, and tells it what happened."""
 
 import asyncio
-from typing import assert_never
+from collections.abc import Coroutine
+from typing import Any, assert_never
+
+import structlog
 
 from headgate.exchange.commands import (
     CloseAttempt,
@@ -30,7 +33,7 @@ from headgate.model.errors import ErrorKind, HeadgateError
 from headgate.model.failure import Failure, FailureKind
 from headgate.model.identity import Principal
 from headgate.model.money import format_usd
-from headgate.model.records import AttemptRow, Outcome
+from headgate.model.records import AttemptRow, CallRow, Outcome
 from headgate.model.request import RequestHead
 from headgate.model.route import Plan
 from headgate.policy.estimate import hold
@@ -40,11 +43,13 @@ from headgate.protocols.codec import FrameTooLarge, MalformedStream, Piece, Piec
 from headgate.runtime.attempt import Attempt
 from headgate.runtime.gate import RETRY_STORE, Gate
 from headgate.runtime.reply import JSON, Reply
-from headgate.runtime.rows import call_row, facts_of, totals
-from headgate.runtime.transport import Headers, Transport
+from headgate.runtime.rows import NO_SUMS, facts_of, totals
+from headgate.runtime.transport import ClientLeft, Headers, Transport
 from headgate.runtime.waiting import Waiting
 from headgate.upstream.answers import hide
 from headgate.upstream.client import UpstreamFailed
+
+log = structlog.get_logger("headgate.call")
 
 COMMIT_PATIENCE_NS = 5_000_000_000
 """How long an answer waits at its end for a store that does not commit."""
@@ -58,6 +63,9 @@ CLIENT_CLOSED_REQUEST = 499
 """The status recorded where the client left before any: nginx's convention."""
 SESSION_LIMIT = 200
 
+HOLD_GRANTED = HoldGranted()
+BROKE = Failure(FailureKind.INTERNAL, "the gateway broke on this call; see its log")
+BODY_LATE = HeadgateError(ErrorKind.REQUEST_TIMEOUT, "The body did not arrive within server.body_timeout.")
 STORE_LOST = HeadgateError(
     ErrorKind.SERVICE_UNAVAILABLE,
     "The gateway could not write this call to its ledger; it may have been served and billed.",
@@ -80,6 +88,7 @@ class Call(Reply):
         "_session",
         "_started",
         "_started_at",
+        "_sums",
         "_ttft",
         "_watcher",
         "endpoint",
@@ -106,29 +115,26 @@ class Call(Reply):
         self._model = ""
         self._attempt: Attempt | None = None
         self._rows: list[AttemptRow] = []
+        self._sums = NO_SUMS
         self._ttft: int | None = None
         self._error: HeadgateError | None = None
         self._watcher: asyncio.Task[None] | None = None
 
-    async def serve(self, body: bytes) -> None:
-        """Answer the request whose whole body this is."""
-        try:
-            head = self._head = self._codec.read_head(self.endpoint, body)
-            self._plan, self._model = plan_call(
-                self.terms.catalog, self.endpoint, head.model, self.principal, self.gate.health, self._started
-            )
-        except HeadgateError as error:
-            await self.refuse(error)
-            return
-        self._exchange = Exchange(drains=not head.stream or head.reasoning)
+    async def serve(self, body: Coroutine[Any, Any, bytes]) -> None:
+        """Answer the request whose body this reads."""
         self._task = asyncio.current_task()
         self.gate.active.add(self)
         try:
-            if head.stream:
-                self._watch()
-            await self._obey(self._exchange.handle(Admitted(self._plan.routes)))
-            while self._exchange.state != State.DONE:
-                await self._relay()
+            try:
+                plan = self._admitted(await self._received(body))
+            except HeadgateError as error:
+                self._error = error
+                self._record(Outcome.REJECTED, ())
+                await self._fail()
+            except ClientLeft:
+                self._record(Outcome.CLIENT_GONE, ())
+            else:
+                await self._run(plan)
         finally:
             self.gate.leave(self)
             if self._watcher is not None:
@@ -138,17 +144,41 @@ class Call(Reply):
                 await self._attempt.close()
             self._let_go()
 
-    async def refuse(self, error: HeadgateError) -> None:
-        """Answer with an error of our own, before any attempt; it leaves a row like every call."""
-        self._error = error
-        self._task = asyncio.current_task()
-        self.gate.active.add(self)
+    async def _received(self, body: Coroutine[Any, Any, bytes]) -> bytes:
+        self._wait(Waiting.BODY)
         try:
-            self._record(Outcome.REJECTED, ())
-            await self._fail()
+            return await body
+        except asyncio.CancelledError:
+            self._wake()
+            raise BODY_LATE from None
         finally:
-            self.gate.leave(self)
-            self._let_go()
+            self._waiting = Waiting.NOTHING
+
+    def _admitted(self, body: bytes) -> Plan:
+        """Read the head and choose the routes. Raises HeadgateError."""
+        head = self._head = self._codec.read_head(self.endpoint, body)
+        terms = self.terms
+        self._plan, self._model = plan_call(
+            terms.catalog, self.endpoint, head.model, self.principal, self.gate.health, self._started
+        )
+        return self._plan
+
+    async def _run(self, plan: Plan) -> None:
+        head = self._head
+        assert head is not None
+        exchange = self._exchange = Exchange(drains=not head.stream or head.reasoning)
+        try:
+            if head.stream:
+                self._watch()
+            await self._obey(exchange.handle(Admitted(plan.routes)))
+            while exchange.state != State.DONE:
+                await self._relay()
+        except Exception:  # whatever broke in us: an attempt that was sent is charged, and the call recorded
+            log.exception("a call broke", call=self.id)
+            commands = exchange.handle(AttemptFailed(BROKE))
+            if not commands:
+                raise
+            await self._obey(commands)
 
     # -- what interrupts a call ------------------------------------------------------------------
 
@@ -170,6 +200,9 @@ class Call(Reply):
                     self.interrupt(None)
             case Waiting.TAIL:
                 if quiet > TAIL_PATIENCE_NS:
+                    self.interrupt(None)
+            case Waiting.BODY:
+                if quiet > self.terms.settings.body_timeout:
                     self.interrupt(None)
 
     def end(self, failure: Failure) -> None:
@@ -195,7 +228,7 @@ class Call(Reply):
 
     def _watch(self) -> None:
         if self._watcher is None:
-            self._watcher = asyncio.get_running_loop().create_task(self._notice_leaving())
+            self._watcher = self.gate.loop.create_task(self._notice_leaving())
 
     async def _notice_leaving(self) -> None:
         await self.transport.left()
@@ -283,34 +316,31 @@ class Call(Reply):
     # -- doing what the exchange says ------------------------------------------------------------
 
     async def _obey(self, commands: tuple[Command, ...]) -> None:
+        """Do what the exchange says, and tell it what came of it, until it has nothing more to say."""
         while commands:
             event: Event | None = None
             for command in commands:
-                event = await self._do(command)
+                match command:
+                    case Forward():
+                        await self._forward(command.data)
+                    case Settle():
+                        self._settle(command.failure)
+                    case Record():
+                        self._record(command.outcome, command.failures)
+                    case EndWith():
+                        await self._end(command.data, command.status)
+                    case CloseAttempt():
+                        await self._close()
+                    case Hold():
+                        self._begin_attempt(command)
+                        event = HOLD_GRANTED
+                    case OpenAttempt():
+                        event = await self._open()
+                    case FailWith():
+                        await self._fail()
+                    case _:
+                        assert_never(command)
             commands = () if event is None else self._exchange.handle(event)
-
-    async def _do(self, command: Command) -> Event | None:
-        match command:
-            case Forward():
-                await self._forward(command.data)
-            case Hold():
-                self._begin_attempt(command)
-                return HoldGranted()
-            case OpenAttempt():
-                return await self._open()
-            case Settle():
-                self._settle(command.failure)
-            case Record():
-                self._record(command.outcome, command.failures)
-            case EndWith():
-                await self._end(command.data, command.status)
-            case CloseAttempt():
-                await self._close()
-            case FailWith():
-                await self._fail()
-            case _:
-                assert_never(command)
-        return None
 
     def _begin_attempt(self, command: Hold) -> None:
         head = self._head
@@ -337,7 +367,7 @@ class Call(Reply):
     def _settle(self, failure: Failure | None) -> None:
         attempt = self._attempt
         assert attempt is not None
-        row = attempt.row(self.id, self.gate.ledger.incarnation, failure)
+        row = attempt.row(self.id, failure)
         self._rows.append(row)
         self.gate.observe(attempt.route, failure)
         self.gate.metrics.attempt(attempt.route.name, row)
@@ -346,30 +376,44 @@ class Call(Reply):
         """Hand the rows to the writer; what ends the answer waits on `_committed`."""
         if outcome in (Outcome.FAILED, Outcome.BROKEN):
             self._error = answer_for(list(failures))
-        head, gate = self._head, self.gate
-        row = call_row(
-            call=self.id,
-            incarnation=gate.ledger.incarnation,
-            account=self.principal.account,
-            key=self.principal.key,
-            session=self._session,
-            endpoint=self.endpoint.value,
-            model_asked=head.model if head else "",
-            model=self._model,
-            route=self._attempt.route.name if self._attempt else "",
-            stream=head.stream if head else False,
-            status=self._status(outcome, failures),
-            outcome=outcome,
-            error=self._error.kind.value if self._error else failures[-1][1].kind.value if failures else None,
-            started_at=self._started_at,
-            duration=gate.clock.mono() - self._started,
-            ttft=self._ttft,
-            attempts=self._rows,
-            sums=totals(self._rows),
-            facts=facts_of(head, self._plan, self.terms.fingerprint),
+        head, gate, sums = self._head, self.gate, totals(self._rows)
+        self._sums = sums
+        error = self._error
+        row = CallRow(
+            self.id,
+            0,
+            self.principal.account,
+            self.principal.key,
+            self._session,
+            self.endpoint,
+            head.model if head else "",
+            self._model,
+            self._attempt.route.name if self._attempt else "",
+            head.stream if head else False,
+            self._status(outcome, failures),
+            outcome,
+            error.kind if error else failures[-1][1].kind if failures else None,
+            len(self._rows),
+            self._started_at,
+            self._clock.mono() - self._started,
+            self._ttft,
+            sums.input,
+            sums.cache_read,
+            sums.cache_write_5m,
+            sums.cache_write_1h,
+            sums.output,
+            sums.reasoning,
+            sums.input_audio,
+            sums.cache_read_audio,
+            sums.output_audio,
+            sums.cost_nano,
+            sums.basis,
+            sums.savings_nano,
+            None,
+            facts_of(head, self._plan, self.terms.fingerprint),
         )
         if self.terms.settings.durability != "batch":
-            self._committed = asyncio.get_running_loop().create_future()
+            self._committed = gate.loop.create_future()
         gate.ledger.submit(row, self._rows, self._committed)
         gate.metrics.call(row)
 
@@ -442,11 +486,10 @@ class Call(Reply):
         assert attempt is not None
         assert head is not None
         headers = [*attempt.kept_headers, *self._own_headers()]
-        if not head.stream and self._rows:
-            sums = totals(self._rows)
-            headers.append(("x-headgate-cost-basis", sums.basis))
-            if sums.cost_nano is not None:
-                headers.append(("x-headgate-cost-usd", format_usd(sums.cost_nano)))
+        if not head.stream:
+            headers.append(("x-headgate-cost-basis", self._sums.basis))
+            if self._sums.cost_nano is not None:
+                headers.append(("x-headgate-cost-usd", format_usd(self._sums.cost_nano)))
         return headers
 
     def _own_headers(self) -> Headers:

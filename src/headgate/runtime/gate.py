@@ -42,11 +42,6 @@ class Ledger(Protocol):
     """The writer as calls see it."""
 
     @property
-    def incarnation(self) -> int:
-        """The life of this worker that owns what it writes."""
-        ...
-
-    @property
     def available(self) -> bool:
         """False while the store has taken nothing for 2 s."""
 
@@ -86,6 +81,7 @@ class Gate:
         self._nonce = nonce
         self._connect = connect
         self._count = 0
+        self.loop = asyncio.get_running_loop()
 
     def adopt(self, settings: "Settings", catalog: Catalog, fingerprint: str) -> None:
         """Put another configuration in force for calls to come. Connections of unchanged providers are kept."""
@@ -150,6 +146,8 @@ class Gate:
         """Fold how an attempt ended into its route's health."""
         name = route.name
         before = self.health.get(name, HEALTHY)
+        if failure is None and before is HEALTHY:
+            return
         after = observe(before, failure, self.clock.mono())
         if after == HEALTHY:
             self.health.pop(name, None)

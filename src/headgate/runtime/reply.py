@@ -22,8 +22,9 @@ class Reply(Interruptible):
         self._committed: asyncio.Future[None] | None = None
 
     def _let_go(self) -> None:
-        """End the answer and untie the call: the server closes a stream when its sender is gone, and the
-        collector, which would find the cycles, runs seldom.
+        """End the answer and untie the call.
+
+        The server closes a stream when its sender is gone, and the collector, which would find the cycles, runs seldom.
         """
         self._sender = None
         self._committed = None

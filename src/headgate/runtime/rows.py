@@ -2,13 +2,10 @@
 
 import msgspec
 
-from headgate.model.failure import Failure
-from headgate.model.records import AttemptRow, AttemptState, CallRow, Outcome
+from headgate.model.records import AttemptRow
 from headgate.model.request import RequestHead
-from headgate.model.route import Plan, Rejected, Route
+from headgate.model.route import Plan, Rejected
 from headgate.model.usage import Basis
-from headgate.policy.estimate import Hold
-from headgate.policy.truth import Settled
 
 _BASIS_ORDER = (Basis.UNKNOWN, Basis.ESTIMATED, Basis.COMPUTED, Basis.REPORTED, Basis.SUBSCRIPTION)
 """A call's basis is the weakest of its attempts'."""
@@ -50,52 +47,6 @@ def facts_of(head: RequestHead | None, plan: Plan | None, fingerprint: str) -> b
     )
 
 
-def attempt_row(
-    call: str,
-    no: int,
-    incarnation: int,
-    route: Route,
-    started_at: int,
-    duration: int,
-    ttft: int | None,
-    status: int,
-    failure: Failure | None,
-    hold: Hold,
-    settled: Settled,
-) -> AttemptRow:
-    """Return the row of an attempt that is over. Times in ns."""
-    usage, cost = settled.usage, settled.cost
-    return AttemptRow(
-        call,
-        no,
-        incarnation,
-        route.provider.name,
-        route.upstream_name,
-        route.backend,
-        route.model,
-        AttemptState.SETTLED.value,
-        status,
-        failure.kind.value if failure else None,
-        failure.message if failure else None,
-        started_at,
-        duration,
-        ttft,
-        usage.input,
-        usage.cache_read,
-        usage.cache_write_5m,
-        usage.cache_write_1h,
-        usage.output,
-        usage.reasoning,
-        usage.input_audio,
-        usage.cache_read_audio,
-        usage.output_audio,
-        hold.nano,
-        cost.nano,
-        cost.basis,
-        cost.savings_nano,
-    )
-
-
 class Totals(msgspec.Struct, gc=False):
     """Sums over a call's attempts; `cost_nano` None as soon as one is unknown."""
 
@@ -109,14 +60,17 @@ class Totals(msgspec.Struct, gc=False):
     cache_read_audio: int = 0
     output_audio: int = 0
     cost_nano: int | None = 0
-    basis: str = Basis.COMPUTED.value
+    basis: str = Basis.COMPUTED
     savings_nano: int = 0
+
+
+NO_SUMS = Totals()
 
 
 def totals(rows: list[AttemptRow]) -> Totals:
     """Return the sums of a call's attempts."""
     if not rows:
-        return Totals()
+        return NO_SUMS
     first = rows[0]
     whole = Totals(
         first.input,
@@ -150,61 +104,3 @@ def _add(whole: Totals, row: AttemptRow) -> None:
     whole.savings_nano += row.savings_nano
     whole.cost_nano = None if whole.cost_nano is None or row.cost_nano is None else whole.cost_nano + row.cost_nano
     whole.basis = min(whole.basis, row.basis, key=lambda basis: _BASIS_ORDER.index(Basis(basis)))
-
-
-def call_row(  # noqa: PLR0913  a row has many columns
-    *,
-    call: str,
-    incarnation: int,
-    account: str,
-    key: str,
-    session: str | None,
-    endpoint: str,
-    model_asked: str,
-    model: str,
-    route: str,
-    stream: bool,
-    status: int,
-    outcome: Outcome,
-    error: str | None,
-    started_at: int,
-    duration: int,
-    ttft: int | None,
-    attempts: list[AttemptRow],
-    sums: Totals,
-    facts: bytes,
-) -> CallRow:
-    """Return the row of a call that is over. Times in ns."""
-    return CallRow(
-        call,
-        incarnation,
-        account,
-        key,
-        session,
-        endpoint,
-        model_asked,
-        model,
-        route,
-        stream,
-        status,
-        outcome.value,
-        error,
-        len(attempts),
-        started_at,
-        duration,
-        ttft,
-        sums.input,
-        sums.cache_read,
-        sums.cache_write_5m,
-        sums.cache_write_1h,
-        sums.output,
-        sums.reasoning,
-        sums.input_audio,
-        sums.cache_read_audio,
-        sums.output_audio,
-        sums.cost_nano,
-        sums.basis,
-        sums.savings_nano,
-        None,
-        facts,
-    )

@@ -15,6 +15,7 @@ class Waiting(IntEnum):
     CLIENT = 2
     COMMIT = 3
     TAIL = 4
+    BODY = 5
 
 
 class Interruptible:

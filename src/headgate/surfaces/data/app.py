@@ -91,14 +91,7 @@ def calls(endpoint: Endpoint) -> Handler:
         gate = plane.gate
         principal = gate.identify(secret_of(transport))
         gate.admit()
-        call = Call(gate, transport, endpoint, principal)
-        settings = gate.terms.settings
-        try:
-            body = await read_body(transport, settings.max_body, settings.body_timeout)
-        except HeadgateError as error:
-            await call.refuse(error)
-            return
-        await call.serve(body)
+        await Call(gate, transport, endpoint, principal).serve(read_body(transport, gate.terms.settings.max_body))
 
     return handler
 

@@ -1,31 +1,23 @@
-"""Reading a request's body: bounded in size before and after decompression, and in time."""
+"""Reading a request's body: bounded in size before and after decompression. The call bounds the time."""
 
-import asyncio
 import zlib
 from contextlib import aclosing
 
 from headgate.model.errors import ErrorKind, HeadgateError
 from headgate.runtime.transport import Transport
 
-SECOND_NS = 1_000_000_000
 _GZIP_OR_ZLIB = 32 + zlib.MAX_WBITS
 
 
-async def read_body(transport: Transport, limit: int, timeout_ns: int) -> bytes:
+async def read_body(transport: Transport, limit: int) -> bytes:
     """Return the body, decompressed. `limit` in bytes holds before and after decompression.
 
-    Raises HeadgateError (413, 415, 408, or 400 for what does not decompress) and ClientLeft.
+    Raises HeadgateError (413, 415, or 400 for what does not decompress) and ClientLeft.
     """
     length = transport.header("content-length")
     if length is not None and (not length.isdecimal() or len(length) > 15 or int(length) > limit):
         raise _too_large(limit)
-    try:
-        async with asyncio.timeout(timeout_ns / SECOND_NS):
-            body = await transport.body() if length is not None else await _gather(transport, limit)
-    except TimeoutError:
-        raise HeadgateError(
-            ErrorKind.REQUEST_TIMEOUT, f"The body did not arrive within {timeout_ns // SECOND_NS} s."
-        ) from None
+    body = await transport.body() if length is not None else await _gather(transport, limit)
     encoding = transport.header("content-encoding")
     if encoding is None or encoding == "identity":
         return body
