@@ -60,9 +60,13 @@ def test_whatever_was_acknowledged_before_a_kill_is_in(ledger: Ledger, ledger_ur
         child.kill()
         # The last line may be cut in the middle.
         seen += [line.strip() for line in child.stdout.readlines() if line.endswith("\n")]
-    there = {row["id"] for row in ledger.reader().calls(limit=10**6)}
+    reader = ledger.reader()
+    while True:  # the last commit of the killed process may still be under way in the store
+        there = {row["id"] for row in reader.calls(limit=10**6)}
+        counted = [row.spent for row in reader.balances("key", "key_ci") if row.unit == "requests"]
+        if len(there) == len({row["id"] for row in reader.calls(limit=10**6)}):
+            break
     assert set(seen) <= there
-    counted = [row.spent for row in ledger.reader().balances("key", "key_ci") if row.unit == "requests"]
     assert counted == [len(there)] * 2
     assert len(incarnations.sweep(ledger, lock_dir, 1)) == 1
 

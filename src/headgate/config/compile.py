@@ -18,7 +18,7 @@ from headgate.config.schema import Config
 from headgate.config.settings import NO_OVERRIDES, Compiled, Overrides, Settings
 from headgate.config.vendors import is_loopback
 
-ADMIN_TOKEN_VARIABLE = "HEADGATE_ADMIN_TOKEN"  # noqa: S105 - the name of a variable, no secret
+ADMIN_TOKEN_VARIABLE = "HEADGATE_ADMIN_TOKEN"
 _SQLITE = "sqlite:///"
 
 

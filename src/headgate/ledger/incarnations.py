@@ -64,7 +64,7 @@ def register(ledger: Ledger, directory: Path, now: int) -> Incarnation:
             lock = _lock_of(directory, number)
             if lock is None:
                 _refuse_stranger(_lock_path(directory, number))
-    except BaseException:
+    except BaseException:  # passed on: the lock file must not stay whatever happened
         if lock is not None:
             lock.remove()
         raise

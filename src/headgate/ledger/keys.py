@@ -20,7 +20,7 @@ from headgate.ledger.errors import InvalidName, NameTaken, OwnedByFile, UnknownN
 from headgate.ledger.tables import DAY_NS, accounts, key_secrets, keys, ledger_state
 from headgate.model.identity import ANONYMOUS, Principal
 
-SECRET_PREFIX = "hg_"  # noqa: S105  public, the same for all
+SECRET_PREFIX = "hg_"
 SHOWN_CHARACTERS = len(SECRET_PREFIX) + 6
 DEFAULT_GRACE_NS = DAY_NS
 _BASE62 = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"

@@ -101,7 +101,7 @@ class Writer:
         self._store: Store = open_store(self._ledger.url, self._durability)
         try:
             self._incarnation = incarnations.register(self._ledger, self._directory, self._clock())
-        except BaseException:
+        except BaseException:  # passed on: the connection must not stay open whatever happened
             self._store.close()
             raise
         self._thread = threading.Thread(target=self._run, name="headgate-writer", daemon=True)
@@ -182,7 +182,7 @@ class Writer:
                 waiting.pop()
                 if error is not None:
                     waiting.extend(self._halve(batch, error))
-        except BaseException as error:
+        except BaseException as error:  # passed on: those who wait must hear of it whatever happened
             for rest in waiting:
                 self._reject(rest, WriterClosed(f"the ledger's writer has stopped: {error}"))
             raise

@@ -7,8 +7,10 @@ from headgate.model.price import Billing, Prices
 
 
 class Timeouts(msgspec.Struct, frozen=True, gc=False):
-    """All in ns. `answer`: to the head of an answer that is no stream; `first_token`: to a stream's first
-    content; `idle`: between two reads of a body.
+    """All in ns.
+
+    `answer`: to the head of an answer that is no stream; `first_token`: to a stream's first content; `idle`:
+    between two reads of a body.
     """
 
     connect: int = 5_000_000_000

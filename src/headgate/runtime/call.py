@@ -38,13 +38,14 @@ from headgate.model.request import RequestHead
 from headgate.model.route import Plan
 from headgate.policy.estimate import hold
 from headgate.policy.failures import answer_for
+from headgate.policy.patience import overdue
 from headgate.policy.select import plan as plan_call
 from headgate.protocols.codec import FrameTooLarge, MalformedStream, Piece, PieceKind, codec_for
 from headgate.runtime.attempt import Attempt
-from headgate.runtime.gate import RETRY_STORE, Gate
-from headgate.runtime.reply import JSON, Reply
+from headgate.runtime.gate import Gate
+from headgate.runtime.reply import JSON, STORE_LOST, Reply
 from headgate.runtime.rows import NO_SUMS, facts_of, totals
-from headgate.runtime.transport import ClientLeft, Headers, Transport
+from headgate.runtime.transport import ClientLeft, Headers, Transport, session_of
 from headgate.runtime.waiting import Waiting
 from headgate.upstream.answers import hide
 from headgate.upstream.client import UpstreamFailed
@@ -61,16 +62,10 @@ TAIL_LIMIT = 64 * 1024
 OK = 200
 CLIENT_CLOSED_REQUEST = 499
 """The status recorded where the client left before any: nginx's convention."""
-SESSION_LIMIT = 200
 
 HOLD_GRANTED = HoldGranted()
 BROKE = Failure(FailureKind.INTERNAL, "the gateway broke on this call; see its log")
 BODY_LATE = HeadgateError(ErrorKind.REQUEST_TIMEOUT, "The body did not arrive within server.body_timeout.")
-STORE_LOST = HeadgateError(
-    ErrorKind.SERVICE_UNAVAILABLE,
-    "The gateway could not write this call to its ledger; it may have been served and billed.",
-    retry_after=RETRY_STORE,
-)
 
 
 class Call(Reply):
@@ -108,7 +103,7 @@ class Call(Reply):
         self._started = gate.clock.mono()
         self.id = gate.new_id(self._started_at)
         self._codec = codec_for(endpoint)
-        self._session = _session(transport.header("x-headgate-session"))
+        self._session = session_of(transport)
         self._exchange = Exchange(drains=False)
         self._head: RequestHead | None = None
         self._plan: Plan | None = None
@@ -213,18 +208,16 @@ class Call(Reply):
         attempt, head = self._attempt, self._head
         assert attempt is not None
         assert head is not None
-        timeouts = attempt.route.provider.timeouts
-        answering = self._exchange.content_begun
-        if not answering and now - self._started > self.terms.settings.deadline:
-            return Failure(FailureKind.DEADLINE, "the deadline over all attempts passed")
-        if head.stream and not answering and now - attempt.began > timeouts.first_token:
-            return Failure(FailureKind.FIRST_TOKEN_TIMEOUT, "no content within the first-token timeout")
-        if attempt.answer is None:
-            if now - attempt.began > timeouts.answer:
-                return Failure(FailureKind.FIRST_TOKEN_TIMEOUT, "no answer within the answer timeout")
-        elif quiet > timeouts.idle:
-            return Failure(FailureKind.IDLE_TIMEOUT, "the upstream sent nothing for longer than the idle timeout")
-        return None
+        return overdue(
+            attempt.route.provider.timeouts,
+            self.terms.settings.deadline,
+            stream=head.stream,
+            content=self._exchange.content_begun,
+            answered=attempt.answer is not None,
+            call_age=now - self._started,
+            attempt_age=now - attempt.began,
+            quiet=quiet,
+        )
 
     def _watch(self) -> None:
         if self._watcher is None:
@@ -498,10 +491,3 @@ class Call(Reply):
             headers.append(("x-headgate-route", self._attempt.route.name))
             headers.append(("x-headgate-attempts", str(self._attempt.no)))
         return headers
-
-
-def _session(sent: str | None) -> str | None:
-    """Return a session id that can go into a row and a header, None for any other."""
-    if not sent or len(sent) > SESSION_LIMIT or not sent.isprintable():
-        return None
-    return sent

@@ -3,11 +3,18 @@
 import asyncio
 
 from headgate.ledger.errors import LedgerError
+from headgate.model.errors import ErrorKind, HeadgateError
 from headgate.runtime.clock import Clock
+from headgate.runtime.gate import RETRY_STORE
 from headgate.runtime.transport import ClientLeft, Headers, Sender, Transport
 from headgate.runtime.waiting import Interruptible, Waiting
 
 JSON: Headers = [("content-type", "application/json")]
+STORE_LOST = HeadgateError(
+    ErrorKind.SERVICE_UNAVAILABLE,
+    "The gateway could not write this call to its ledger; it may have been served and billed.",
+    retry_after=RETRY_STORE,
+)
 
 
 class Reply(Interruptible):

@@ -116,16 +116,15 @@ class Supervisor:
 
     async def _keep(self, index: int) -> None:
         backoff = Backoff()
-        while not self.draining:
+        while True:
+            if self.draining:
+                return
             worker = await self._spawn(index)
             await self._attend(worker)
             life = 0 if worker.served_since is None else self._clock.mono() - worker.served_since
-            if self.draining:
-                return
-            backoff = backoff.after(life)
-            self._judge_death(worker, life)
-            if self._failure is not None:
-                return
+            if not self.draining:
+                backoff = backoff.after(life)
+                self._judge_death(worker, life)
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._stop.wait(), backoff.pause_ns / SECOND_NS)
 

@@ -42,3 +42,14 @@ class Transport(Protocol):
 
     async def left(self) -> None:
         """Return when the client has closed its connection."""
+
+
+SESSION_LIMIT = 200
+
+
+def session_of(transport: Transport) -> str | None:
+    """Return the session id that a request names, None where it is none that can go into a row and a header."""
+    sent = transport.header("x-headgate-session")
+    if not sent or len(sent) > SESSION_LIMIT or not sent.isprintable():
+        return None
+    return sent

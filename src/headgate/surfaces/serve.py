@@ -124,13 +124,18 @@ async def _serve(configured: Configured, say: Say) -> None:
 
 
 class Reloader:
-    """Reads the configuration again when its file changes or when asked; a bad one is refused, the running one stays."""
+    """Reads the configuration again when its file changes or when asked; what runs outlives a bad one."""
 
     def __init__(self, configured: Configured, supervisor: Supervisor, port: int) -> None:
         self._configured = configured
         self._supervisor = supervisor
         self._port = port
         self._asked = asyncio.Event()
+
+    @property
+    def compiled(self) -> Compiled:
+        """The configuration in force."""
+        return self._configured.compiled
 
     def ask(self) -> None:
         """Reload soon; from a signal."""
@@ -207,7 +212,8 @@ def _listening(host: str, port: int, option: str) -> Iterator[None]:
         yield
     except PortTaken:
         raise ServeFailed(
-            f"Port {port} on {host} is in use. Stop what listens there (ss -ltnp), or choose another: {option} {port + 1}"
+            f"Port {port} on {host} is in use. Stop what listens there (ss -ltnp), "
+            f"or choose another: {option} {port + 1}"
         ) from None
     except OSError as error:
         raise ServeFailed(f"Cannot listen on {host}:{port}: {error.strerror}. Choose another address.") from None

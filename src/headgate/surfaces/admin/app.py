@@ -84,8 +84,7 @@ class Resource:
             response = _refuse(refusal_of_ledger(error))
         except ClientDisconnect:
             return
-        except Exception:
-            # The edge of the request: whatever a handler did not foresee is ours, not the client's.
+        except Exception:  # the edge of a request: what a handler did not foresee is ours, not the client's
             log.exception("an admin request failed", method=request.method, path=request.scope["path"])
             response = _refuse(Refused(500, "internal_error", "Headgate failed at this; its log says how."))
         await response(scope, receive, send)

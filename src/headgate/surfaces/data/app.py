@@ -104,6 +104,7 @@ async def models(plane: DataPlane, transport: Transport) -> None:
 
 
 async def model(plane: DataPlane, transport: Transport) -> None:
+    """Describe one model that this key may ask for."""
     principal = plane.gate.identify(secret_of(transport))
     name = unquote(transport.path.removeprefix("/v1/models/"))
     one = answers.model(plane.gate.terms.catalog, principal, name, anthropic=_speaks_anthropic(transport))
@@ -111,15 +112,18 @@ async def model(plane: DataPlane, transport: Transport) -> None:
 
 
 async def usage(plane: DataPlane, transport: Transport) -> None:
+    """Say what this key has used."""
     principal = plane.gate.identify(secret_of(transport))
     transport.answer(200, JSON, await answers.usage(plane.usage, principal, transport.query, plane.gate.clock.wall()))
 
 
 async def healthz(_plane: DataPlane, transport: Transport) -> None:
+    """Say that the process lives."""
     transport.answer(200, JSON, b'{"status":"ok"}')
 
 
 async def readyz(plane: DataPlane, transport: Transport) -> None:
+    """Say whether a call would be let in."""
     plane.gate.admit()
     transport.answer(200, JSON, b'{"status":"ready"}')
 

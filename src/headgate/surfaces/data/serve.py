@@ -50,7 +50,7 @@ class Listener:
 
     def stop(self) -> None:
         """Close the port and end `serve`."""
-        self._server.stop()
+        self._server.stop()  # type: ignore[no-untyped-call]
 
 
 if __name__ == "__main__":
