@@ -148,6 +148,9 @@ def test_anthropic_stream_with_thinking_and_tools(ant: anthropic.Anthropic) -> N
     assert [block.model_dump() for block in final.content] == [block.model_dump() for block in whole.content]
     assert final.stop_reason == "tool_use"
     assert final.usage.output_tokens == whole.usage.output_tokens
+    assert final.usage.output_tokens_details == whole.usage.output_tokens_details
+    assert whole.usage.output_tokens_details is not None
+    assert whole.usage.output_tokens_details.thinking_tokens == 16
     assert final.content[0].signature  # type: ignore[union-attr]  # its type is asserted above
 
 

@@ -113,10 +113,11 @@ def usage(answer: Answer, output: int) -> Json:
 
 def _final_usage(answer: Answer) -> Json:
     keep = ("input_tokens", "cache_creation_input_tokens", "cache_read_input_tokens", "output_tokens")
-    final = {key: value for key, value in usage(answer, answer.output).items() if key in keep}
-    if answer.reasoning:
-        final["output_tokens_details"] = {"thinking_tokens": answer.reasoning}
-    return final
+    return {key: value for key, value in usage(answer, answer.output).items() if key in keep} | _details(answer)
+
+
+def _details(answer: Answer) -> Json:
+    return {"output_tokens_details": {"thinking_tokens": answer.reasoning}} if answer.reasoning else {}
 
 
 def unary(answer: Answer, mode: UsageMode) -> Json:
@@ -124,7 +125,7 @@ def unary(answer: Answer, mode: UsageMode) -> Json:
     choice = answer.choices[0]
     body = _message(answer, _blocks(answer, choice), _FINISH[choice.finish])
     if mode is not UsageMode.NONE:
-        body["usage"] = usage(answer, answer.output)
+        body["usage"] = usage(answer, answer.output) | _details(answer)
     return body | {"x_sim": X_SIM}
 
 
