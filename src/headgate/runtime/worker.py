@@ -42,6 +42,8 @@ KEYS_POLL = 0.25
 BEAT = 1.0
 FLUSH_NS = 5 * SECOND_NS
 """What the writer has to commit what is queued at the end."""
+STOP_GRACE = 1.0
+"""Seconds that connections have to end in, once no call runs."""
 SWITCH_INTERVAL = 0.0005
 """Seconds; the writer's thread must not wait Python's usual 5 ms for its turn."""
 USER_AGENT = f"headgate/{__version__}"
@@ -107,8 +109,10 @@ class Worker:
         finally:
             for task in background:
                 task.cancel()
+            await asyncio.gather(*background, return_exceptions=True)
             self._listener.stop()
-            await asyncio.gather(serving, *background, return_exceptions=True)
+            # A connection whose client neither sends nor reads must not hold up the ledger and the end.
+            await asyncio.wait({serving}, timeout=STOP_GRACE)
             await self._flush()
 
     async def _stopped(self) -> None:

@@ -1,0 +1,207 @@
+"""The life of a gateway's processes: drain, a supervisor that is killed, frames on their way."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import psutil  # type: ignore[import-untyped]
+import pytest
+from tests.e2e.gateway import PATIENCE, Gateway, standard
+from tests.e2e.load import CHAT, ENDS, MESSAGES, RESPONSES, body
+from tests.e2e.processes import apoll, is_free, poll, status, status_of, workers
+from tests.e2e.raw import Line
+
+from headgate.ledger.engine import open_ledger
+from headgate.sim import SimThread
+
+PATHS = (CHAT, RESPONSES, MESSAGES)
+ERRORS = {CHAT: b'"error"', RESPONSES: b"event: error", MESSAGES: b"event: error"}
+"""What the last frame of a stream that broke holds."""
+
+
+@pytest.fixture
+def own_sim() -> Iterator[SimThread]:
+    with SimThread(seed=2) as running:
+        yield running
+
+
+def configured(sim: SimThread, drain_timeout: str, *, port: int = 0, workers: int = 1) -> str:
+    server = f"{{port: {port}, admin_port: 0, workers: {workers}, drain_timeout: {drain_timeout}}}"
+    return f"{standard(sim)}\nserver: {server}\n"
+
+
+class Held:
+    """A stream that stands still at its upstream after some frames of content."""
+
+    def __init__(self, line: Line, path: str) -> None:
+        self.line = line
+        self.path = path
+        self.data = b""
+
+    async def begin(self, sim: SimThread, after: int = 2) -> None:
+        """Ask, and read until that much content is here."""
+        sim.fault("hold", after=after, endpoint=self.path.removeprefix("/v1/"))
+        self._chunks = await self.line.stream(self.path, body(self.path, "[[sim tokens=20]]", stream=True))
+        assert self.line.status == 200, self.line.headers
+        while contents(self.path, self.data) < after:
+            async with asyncio.timeout(PATIENCE):
+                self.data += await anext(self._chunks)
+
+    async def finish(self) -> bytes:
+        """Read to the end of the body, which must be whole as HTTP wants it."""
+        async with asyncio.timeout(PATIENCE):
+            async for chunk in self._chunks:
+                self.data += chunk
+        return self.data
+
+    @property
+    def call(self) -> str:
+        return self.line.headers["x-headgate-call"]
+
+
+def contents(path: str, data: bytes) -> int:
+    """Count the frames of content that are whole."""
+    frames = data.split(b"\n\n")[:-1]
+    marks = {
+        CHAT: b'"content":',
+        RESPONSES: b"event: response.output_text.delta",
+        MESSAGES: b"event: content_block_delta",
+    }
+    return sum(marks[path] in frame and b'"role":"assistant"' not in frame for frame in frames)
+
+
+@contextlib.asynccontextmanager
+async def held(gateway: Gateway, sim: SimThread, paths: tuple[str, ...] = PATHS) -> AsyncIterator[list[Held]]:
+    async with contextlib.AsyncExitStack() as stack:
+        streams = [Held(await stack.enter_async_context(Line(gateway.url, gateway.key)), path) for path in paths]
+        for stream in streams:
+            await stream.begin(sim)
+        yield streams
+
+
+@pytest.mark.parametrize("path", PATHS)
+async def test_a_frame_reaches_the_client_while_the_upstream_stands_still(
+    gateway: Gateway, own_sim: SimThread, sim: SimThread, path: str
+) -> None:
+    async with Line(gateway.url, gateway.key) as line:
+        for after in (1, 2, 5):
+            stream = Held(line, path)
+            await stream.begin(sim, after)
+            assert contents(path, stream.data) == after
+            sim.release()
+            assert ENDS[path] in await stream.finish()
+
+
+async def test_a_drain_lets_streams_end_and_takes_nothing_new(tmp_path: Path, own_sim: SimThread) -> None:
+    with Gateway(tmp_path, own_sim, configured(own_sim, "60s")) as gateway:
+        async with held(gateway, own_sim) as streams, Line(gateway.url, gateway.key) as other:
+            assert (await other.get("/readyz")).status == 200
+            gateway.process.terminate()
+            answer = await other.get("/readyz")
+            while answer.status == 200:
+                answer = await other.get("/readyz")
+            assert answer.status == 503
+            for path in PATHS:
+                refused = await other.post(path, body(path))
+                assert (refused.status, refused.headers["retry-after"]) == (503, "1")
+            assert (await other.get("/healthz")).status == 200
+            assert status_of(gateway.admin_url + "/readyz") == 503
+            own_sim.release()
+            for stream in streams:
+                assert ENDS[stream.path] in await stream.finish()
+        assert await asyncio.to_thread(gateway.wait) == 0
+        for stream in streams:
+            assert gateway.call(stream.call)["outcome"] == "ok"
+        assert ended_well(gateway)
+
+
+async def test_a_stream_longer_than_the_drain_ends_in_an_error_and_is_recorded(
+    tmp_path: Path, own_sim: SimThread
+) -> None:
+    with Gateway(tmp_path, own_sim, configured(own_sim, "200ms")) as gateway:
+        async with held(gateway, own_sim) as streams:
+            gateway.process.terminate()
+            for stream in streams:
+                last = (await stream.finish()).rstrip().split(b"\n\n")[-1]
+                assert ERRORS[stream.path] in last
+                assert b"shut down" in last
+        assert await asyncio.to_thread(gateway.wait) == 0
+        for stream in streams:
+            row = gateway.call(stream.call)
+            assert (row["outcome"], row["attempts"][0]["failure"]) == ("broken", "deadline")
+            assert row["cost_nano"]
+        assert ended_well(gateway)
+
+
+async def test_a_client_that_stands_still_does_not_hold_up_the_end(tmp_path: Path, own_sim: SimThread) -> None:
+    """Half a request, an idle connection, and a stream that nobody reads."""
+    with Gateway(tmp_path, own_sim, configured(own_sim, "200ms")) as gateway:
+        async with (
+            Line(gateway.url, gateway.key) as half,
+            Line(gateway.url, gateway.key) as slow,
+            Line(gateway.url, gateway.key) as idle,
+        ):
+            await half.raw(b"POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\n")
+            await slow.raw(b"POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\ncontent-length: 100\r\n\r\n{")
+            assert (await idle.get("/healthz")).status == 200
+            children = workers(gateway)
+            gateway.process.terminate()
+            assert await asyncio.to_thread(gateway.wait) == 0
+        assert not any(child.is_running() for child in children)
+        assert "killed" not in gateway.stderr
+        assert ended_well(gateway)
+
+
+async def test_workers_end_with_their_supervisor_and_the_next_one_takes_over(
+    tmp_path: Path, own_sim: SimThread
+) -> None:
+    with Gateway(tmp_path, own_sim, workers=2) as gateway:
+        port = int(gateway.url.rpartition(":")[2])
+        async with held(gateway, own_sim) as streams, Line(gateway.url, gateway.key) as half:
+            await half.raw(b"POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\n")
+            children = workers(gateway)
+            assert len(children) == 2
+            await asyncio.to_thread(gateway.kill)
+            for stream in streams:
+                assert ERRORS[stream.path] in await stream.finish()
+            gone, alive = await asyncio.to_thread(psutil.wait_procs, children, PATIENCE)
+            assert (len(gone), alive) == (2, [])
+        assert is_free(port)
+        gateway.write(configured(own_sim, "30s", port=port))
+        await asyncio.to_thread(gateway.start)
+        assert gateway.url.endswith(f":{port}")
+        for stream in streams:
+            assert gateway.call(stream.call)["outcome"] == "broken"
+        async with Line(gateway.url, gateway.key) as line:
+            assert (await line.post(CHAT, body(CHAT))).status == 200
+
+
+async def test_a_killed_worker_is_replaced(tmp_path: Path, own_sim: SimThread) -> None:
+    with Gateway(tmp_path, own_sim) as gateway:
+        [first] = status(gateway)["workers"]
+        psutil.Process(first["pid"]).kill()
+        await apoll(
+            lambda: [one["pid"] for one in status(gateway)["workers"] if one["ready"]] not in ([], [first["pid"]])
+        )
+        async with Line(gateway.url, gateway.key) as line:
+            assert (await line.post(CHAT, body(CHAT))).status == 200
+        poll(lambda: living(gateway) == [one["incarnation"] for one in status(gateway)["workers"]])
+
+
+def living(gateway: Gateway) -> list[int]:
+    """Return the incarnations that are not marked dead."""
+    ledger = open_ledger(gateway.ledger_url)
+    try:
+        with ledger.reader().connection() as connection:
+            found = connection.exec_driver_sql("SELECT id FROM incarnations WHERE dead_at IS NULL ORDER BY id")
+            return [int(row[0]) for row in found]
+    finally:
+        ledger.close()
+
+
+def ended_well(gateway: Gateway) -> bool:
+    """No life was left open, and nothing was missing from the ledger."""
+    return living(gateway) == [] and "critical" not in gateway.stderr
