@@ -1,7 +1,8 @@
 """The schema. Times in ns since the Unix epoch (UTC), durations in ns, money in nano-USD, tokens as counts.
 
 `calls` and `attempts` have the columns of model/records.py, in their order. They have no foreign keys:
-both are written in one transaction, and every key would cost a lookup per row.
+both are written in one transaction, and every key would cost a lookup per row. On SQLite they are stored in their
+primary key: ids grow with time, so a row is one append.
 """
 
 from __future__ import annotations
@@ -125,6 +126,7 @@ calls = Table(
     Column("dropped", Text),
     Column("facts", LargeBinary, nullable=False),
     Index("calls_started_at", "started_at"),
+    sqlite_with_rowid=False,
 )
 
 attempts = Table(
@@ -150,6 +152,7 @@ attempts = Table(
     Column("basis", Text, nullable=False),
     Column("savings_nano", BigInteger, nullable=False),
     PrimaryKeyConstraint("call", "no", name="attempts_pk"),
+    sqlite_with_rowid=False,
 )
 
 adjustments = Table(

@@ -31,6 +31,9 @@ from headgate.model.records import AttemptRow, CallRow
 _log = logging.getLogger("headgate.ledger")
 
 MAX_BATCH = 1_000
+GATHER = 0.001
+"""Seconds that a batch waits for company when the last one had some: a call costs 55 µs of CPU in a batch of two
+and 14 µs in one of sixteen. A call that is alone never waits."""
 _FIRST_PAUSE = 0.05
 _LONGEST_PAUSE = 1.0
 
@@ -89,6 +92,7 @@ class Writer:
         self._give_up_at = math.inf
         self._closing = threading.Event()
         self._closed = False
+        self._crowded = False
         self._flushed = False
 
     def start(self, loop: asyncio.AbstractEventLoop, *, epoch: int = 0) -> None:
@@ -148,6 +152,7 @@ class Writer:
         try:
             while True:
                 items, last = self._gather()
+                self._crowded = len(items) > 1
                 if items or not last:
                     self._commit(items)
                 if last:
@@ -164,6 +169,8 @@ class Writer:
         items: list[Item] = []
         with contextlib.suppress(queue.Empty):
             item = self._queue.get(timeout=self._pace.heartbeat)
+            if self._crowded and not self._closed:
+                time.sleep(GATHER)
             while item is not None:
                 items.append(item)
                 if len(items) == MAX_BATCH:

@@ -120,6 +120,7 @@ def _calls() -> None:
         _text("dropped", nullable=True),
         sa.Column("facts", sa.LargeBinary(), nullable=False),
         sa.PrimaryKeyConstraint("id"),
+        sqlite_with_rowid=False,
     )
     op.create_index("calls_started_at", "calls", ["started_at"])
 
@@ -155,6 +156,7 @@ def _attempts() -> None:
         _text("basis"),
         _int("savings_nano"),
         sa.PrimaryKeyConstraint("call", "no", name="attempts_pk"),
+        sqlite_with_rowid=False,
     )
 
 
