@@ -89,6 +89,22 @@ async def test_a_client_that_holds_on_does_not_hold_up_the_end(
     writer.close()
 
 
+async def test_what_is_not_answered_at_the_end_is_cut_off(
+    sqlite_ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(admin_server, "STOP_GRACE", 0.05)
+    monkeypatch.setattr(admin_app, "BODY_TIMEOUT", 3_600.0)
+    server = server_on(sqlite_ledger)
+    async with server.running():
+        reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+        writer.write(b"POST /keys HTTP/1.1\r\n" + AUTH + b"Expect: 100-continue\r\nContent-Length: 100\r\n\r\n")
+        assert (await reader.readline()).startswith(b"HTTP/1.1 100 ")  # the body is being waited for
+    async with asyncio.timeout(60):
+        got = await reader.read()
+    assert b"HTTP/1.1 2" not in got
+    writer.close()
+
+
 @pytest.mark.parametrize(
     "request_",
     [

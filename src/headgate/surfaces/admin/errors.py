@@ -61,7 +61,7 @@ def refusal_of_ledger(error: LedgerError) -> Refused:
         case LedgerUnusable():
             return Refused(503, "ledger_unavailable", str(error))
         case BadRow():
-            return Refused(409, "conflict", TRY_AGAIN)
+            return Refused(409, "changed_meanwhile", TRY_AGAIN)
         case _:
             return Refused(500, "ledger_error", str(error))
 
