@@ -105,7 +105,7 @@ async def test_what_breaks_before_content_falls_over(first: Scripted, failure: s
     else:
         assert broken.cost_nano == broken.hold_nano
     [row] = desk.rows.calls
-    assert row.route == "p2/m"
+    assert (row.route, row.outcome, row.error) == ("p2/m", "ok", None)
     assert row.cost_nano == (broken.cost_nano or 0) + 20_000
 
 

@@ -371,7 +371,6 @@ class Call(Reply):
             self._error = answer_for(list(failures))
         head, gate, sums = self._head, self.gate, totals(self._rows)
         self._sums = sums
-        error = self._error
         row = CallRow(
             self.id,
             0,
@@ -385,7 +384,7 @@ class Call(Reply):
             head.stream if head else False,
             self._status(outcome, failures),
             outcome,
-            error.kind if error else failures[-1][1].kind if failures else None,
+            self._what_failed(outcome, failures),
             len(self._rows),
             self._started_at,
             self._clock.mono() - self._started,
@@ -409,6 +408,11 @@ class Call(Reply):
             self._committed = gate.loop.create_future()
         gate.ledger.submit(row, self._rows, self._committed)
         gate.metrics.call(row)
+
+    def _what_failed(self, outcome: Outcome, failures: tuple[tuple[str, Failure], ...]) -> str | None:
+        if self._error is not None:
+            return self._error.kind
+        return failures[-1][1].kind if failures and outcome is not Outcome.OK else None
 
     def _status(self, outcome: Outcome, failures: tuple[tuple[str, Failure], ...]) -> int:
         if self._sender is not None or outcome is Outcome.OK:

@@ -1,0 +1,54 @@
+"""A worker that does what a test wants: `pretend_worker.py FOLDER BEHAVIOUR… FD`, one behaviour a life.
+
+The last behaviour is that of all further lives. FOLDER gets a file `INDEX-LIFE` with the first message.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import sys
+from pathlib import Path
+
+READY = b'{"type":"Ready","incarnation":%d}\n'
+BEAT = b'{"type":"Beat","metrics":{"in_flight":3,"uncommitted":2,"refused":{"path_not_found":5}}}\n'
+
+
+def main() -> int:
+    folder, behaviours = Path(sys.argv[1]), sys.argv[2:-1]
+    control = socket.socket(fileno=int(sys.argv[-1]))
+    lines = control.makefile("rb")
+    first = lines.readline()
+    index = json.loads(first)["index"]
+    life = 1 + len(list(folder.glob(f"{index}-*")))
+    (folder / f"{index}-{life}").write_bytes(first)
+    behaviour = behaviours[min(life, len(behaviours)) - 1]
+    match behaviour:
+        case "die":
+            return 7
+        case "fatal":
+            control.sendall(b'{"type":"Fatal","message":"the ledger is on fire"}\n')
+            return 1
+        case "half":
+            control.sendall(READY % life + BEAT + BEAT[:20])
+            os.kill(os.getpid(), signal.SIGKILL)
+        case "deaf":
+            control.sendall(READY % life)
+            signal.pause()
+        case "hangs":
+            control.sendall(READY % life)
+            lines.close()
+            control.close()
+            signal.pause()
+    control.sendall(READY % life + BEAT)
+    for number, line in enumerate(lines):
+        (folder / f"said-{index}-{life}-{number}").write_bytes(line)
+        if json.loads(line)["type"] == "Drain":
+            return 0
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
