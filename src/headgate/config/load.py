@@ -45,6 +45,11 @@ def load(path: Path, env: Mapping[str, str], sections: frozenset[str] = SECTIONS
     With fewer `sections` the others are as if absent, whatever is wrong with them: who only looks into the ledger
     need not have the providers' keys in the environment.
     """
+    return document(read_text(path), path, env, sections)
+
+
+def read_text(path: Path) -> str:
+    """Return the text of a file. Raises ConfigError where it cannot be read, is too large or no text."""
     try:
         data = path.read_bytes()
     except OSError as error:
@@ -53,11 +58,10 @@ def load(path: Path, env: Mapping[str, str], sections: frozenset[str] = SECTIONS
     if len(data) > MAX_FILE:
         raise ConfigError([Problem(str(path), None, "", f"is larger than {MAX_FILE >> 20} MiB")])
     try:
-        text = data.decode("utf-8-sig")
+        return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
         raise ConfigError([Problem(str(path), line, "", "is not UTF-8 text")]) from None
-    return document(text, path, env, sections)
 
 
 def document(text: str, path: Path, env: Mapping[str, str], sections: frozenset[str] = SECTIONS) -> Document:

@@ -12,21 +12,33 @@ LINE_LIMIT = 16 * 1024 * 1024
 """Bytes; a configuration travels in one line."""
 
 
+class Fixed(msgspec.Struct, frozen=True):
+    """Settings that hold from the supervisor's start to its end, whatever a reload says: as in Settings.
+
+    All workers, later ones too, must write to one ledger and listen in one place.
+    """
+
+    host: str
+    port: int
+    ledger_url: str
+    durability: str
+    state_dir: str
+    log_level: str
+
+
 class Start(msgspec.Struct, tag=True, frozen=True):
-    """Supervisor → worker, first of all: what to be.
+    """Supervisor → worker, first of all: what to be. Not to be logged: it holds credentials.
 
     `config` is the text of the file `source`; None when there is no file, and what is found in the
     environment counts, its relative paths in `folder`.
     """
 
     index: int
-    host: str
-    port: int
+    fixed: Fixed
     source: str
     folder: str
     config: str | None
     overrides: Overrides
-    log_level: str
 
 
 class Reload(msgspec.Struct, tag=True, frozen=True):
@@ -68,7 +80,7 @@ class Channel:
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._reader = reader
         self._writer = writer
-        self._decoder = msgspec.json.Decoder(Message)
+        self._decoder: msgspec.json.Decoder[Message] = msgspec.json.Decoder(Message)
 
     @classmethod
     async def open(cls, sock: socket.socket) -> "Channel":
@@ -81,13 +93,15 @@ class Channel:
             self._writer.write(msgspec.json.encode(message) + b"\n")
 
     async def receive(self) -> Message | None:
+        """Wait for a message; None when the other process has gone, be it in the middle of one."""
         try:
-            line = await self._reader.readline()
-        except ConnectionError:
+            line = await self._reader.readuntil(b"\n")
+        except (ConnectionError, asyncio.IncompleteReadError):
             return None
-        return self._decoder.decode(line) if line else None
+        return self._decoder.decode(line)
 
     async def close(self) -> None:
+        """Close this end; the other reads None."""
         self._writer.close()
         try:
             await self._writer.wait_closed()

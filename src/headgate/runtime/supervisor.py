@@ -19,8 +19,10 @@ from headgate.runtime.respawn import Backoff
 log = structlog.get_logger("headgate.supervisor")
 
 SECOND_NS = 1_000_000_000
-KILL_GRACE_NS = 5 * SECOND_NS
-"""Beyond the drain timeout, for the flush of the ledger; then a worker is killed."""
+KILL_GRACE_NS = 15 * SECOND_NS
+"""Beyond the drain timeout, for the ends of calls and the flush of the ledger (worker.py); then a worker is killed."""
+REAP_GRACE_NS = 5 * SECOND_NS
+"""What a worker that has closed its channel has to exit."""
 HOPELESS = 5
 """Workers in a row that died before they served: the start itself is at fault."""
 
@@ -119,17 +121,27 @@ class Supervisor:
         while True:
             if self.draining:
                 return
-            worker = await self._spawn(index)
-            await self._attend(worker)
-            life = 0 if worker.served_since is None else self._clock.mono() - worker.served_since
+            life = await self._live(index)
             if not self.draining:
                 backoff = backoff.after(life)
-                self._judge_death(worker, life)
+                self._judge(life)
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._stop.wait(), backoff.pause_ns / SECOND_NS)
 
-    def _judge_death(self, worker: WorkerProcess, life: int) -> None:
-        log.warning("worker died", index=worker.index, pid=worker.process.pid, code=worker.process.returncode)
+    async def _live(self, index: int) -> int:
+        """Start a worker and wait for its end; return for how many ns it has served."""
+        try:
+            worker = await self._spawn(index)
+        except OSError as error:
+            log.error("a worker could not be started", index=index, error=str(error))  # noqa: TRY400  no bug of ours
+            return 0
+        await self._attend(worker)
+        if not self.draining:
+            log.warning("worker died", index=index, pid=worker.process.pid, code=worker.process.returncode)
+        return 0 if worker.served_since is None else self._clock.mono() - worker.served_since
+
+    def _judge(self, life: int) -> None:
+        """Give up where no worker has ever served."""
         self._early_deaths = 0 if life else self._early_deaths + 1
         if self._early_deaths >= HOPELESS and not self.ready.is_set():
             self._failure = "no worker could start; the lines above say why"
@@ -137,14 +149,18 @@ class Supervisor:
 
     async def _spawn(self, index: int) -> WorkerProcess:
         ours, theirs = socket.socketpair()
-        with theirs:
-            process = await asyncio.to_thread(
-                subprocess.Popen,
-                [*self._command, str(theirs.fileno())],
-                pass_fds=(theirs.fileno(),),
-                stdin=subprocess.DEVNULL,
-                start_new_session=True,  # a terminal's Ctrl-C is the supervisor's to pass on
-            )
+        try:
+            with theirs:
+                process = await asyncio.to_thread(
+                    subprocess.Popen,
+                    [*self._command, str(theirs.fileno())],
+                    pass_fds=(theirs.fileno(),),
+                    stdin=subprocess.DEVNULL,
+                    start_new_session=True,  # a terminal's Ctrl-C is the supervisor's to pass on
+                )
+        except OSError:
+            ours.close()
+            raise
         channel = await Channel.open(ours)
         worker = WorkerProcess(index, process, channel, self._clock.mono())
         self._workers[index] = worker
@@ -163,10 +179,13 @@ class Supervisor:
                         worker.served_since = self._clock.mono()
                         worker.incarnation = message.incarnation
                         self._early_deaths = 0
-                        if all(one.served_since is not None for one in self._workers.values()):
+                        if sum(one["ready"] for one in self.workers()) == self._count:
                             self.ready.set()
                     case Beat():
                         worker.metrics = message.metrics
+                    case Fatal() if self.ready.is_set():
+                        # The others serve on; what is wrong (a store that is away) may pass.
+                        log.error("worker could not start", index=worker.index, error=message.message)
                     case Fatal():
                         self._failure = message.message
                         self.stop()
@@ -188,7 +207,7 @@ class Supervisor:
     def _reap(self, worker: WorkerProcess) -> None:
         """A worker whose channel has closed is dead or dying: give it the grace, then kill it."""
         try:
-            worker.process.wait(KILL_GRACE_NS / SECOND_NS)
+            worker.process.wait(REAP_GRACE_NS / SECOND_NS)
         except subprocess.TimeoutExpired:
             worker.process.kill()
             worker.process.wait()

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import structlog
+from msgspec.structs import asdict, replace
 
 from headgate import __version__
 from headgate.config.compile import compile_document, configuration
@@ -82,7 +83,7 @@ class Worker:
         clients = {name: connect(entry.provider) for name, entry in compiled.catalog.providers.items()}
         terms = Terms(compiled.settings, compiled.catalog, compiled.fingerprint, clients)
         self.gate = Gate(terms, self._writer, clock, secrets.token_hex(4), connect)
-        self._listener = listen(self.gate, self._ledger, start.host, start.port)
+        self._listener = listen(self.gate, self._ledger, start.fixed.host, start.fixed.port)
         self._epoch = -1
         self._stop = asyncio.Event()
         self._refresh = asyncio.Event()
@@ -97,7 +98,7 @@ class Worker:
             asyncio.create_task(task)
             for task in (self._sweep(), self._poll_keys(), self._beat(), self._obey(), self._stopped())
         ]
-        await accepting(self._start.host, self._start.port, serving)
+        await accepting(self._start.fixed.host, self._start.fixed.port, serving)
         settle_down()
         self._channel.send(Ready(self._writer.incarnation))
         try:
@@ -212,14 +213,17 @@ def connect(provider: Provider) -> HttpClient:
 
 
 def compiled_of(start: Start, clock: Clock, text: str | None = None) -> Compiled:
-    """Return the configuration that a worker is to run. Raises ConfigError."""
+    """Return the configuration that a worker is to run, with what no reload changes. Raises ConfigError."""
     at = datetime.fromtimestamp(clock.wall() / SECOND_NS, UTC)
     text = start.config if text is None else text
     if text is None:
-        return configuration(None, os.environ, at, Path(start.folder), start.overrides)
-    path = Path(start.source)
-    document = Document(parse(text, start.source, os.environ), path, path.parent)
-    return compile_document(document, os.environ, at, start.overrides)
+        compiled = configuration(None, os.environ, at, Path(start.folder), start.overrides)
+    else:
+        path = Path(start.source)
+        read = Document(parse(text, start.source, os.environ), path, path.parent)
+        compiled = compile_document(read, os.environ, at, start.overrides)
+    settings = replace(compiled.settings, **asdict(start.fixed))
+    return replace(compiled, settings=settings)
 
 
 def settle_down() -> None:
@@ -236,7 +240,7 @@ async def live(control: socket.socket, listen: Listen) -> int:
     start = await channel.receive()
     if not isinstance(start, Start):
         return 1
-    configure_logs(start.log_level, as_json=start.overrides.log_json)
+    configure_logs(start.fixed.log_level, as_json=start.overrides.log_json)
     try:
         await Worker(start, channel, listen, SYSTEM).run()
     except (ConfigError, LedgerError) as error:

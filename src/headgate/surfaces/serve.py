@@ -11,8 +11,8 @@ from pathlib import Path
 import structlog
 import uvloop
 
-from headgate.config.compile import configuration
-from headgate.config.load import locate
+from headgate.config.compile import compile_document, configuration
+from headgate.config.load import document, locate, read_text
 from headgate.config.problems import ConfigError
 from headgate.config.settings import NO_OVERRIDES, Compiled, Overrides, Settings
 from headgate.config.watch import watch
@@ -21,7 +21,7 @@ from headgate.ledger.errors import LedgerError
 from headgate.ledger.incarnations import lock_directory, sweep
 from headgate.ledger.locks import FileLock, make_directory, try_hold
 from headgate.runtime.clock import SYSTEM, Clock
-from headgate.runtime.control import Start
+from headgate.runtime.control import Fixed, Start
 from headgate.runtime.logs import configure_logs
 from headgate.runtime.ports import PortTaken, reserve
 from headgate.runtime.supervisor import StartFailed, Supervisor, on_signals, python_module
@@ -53,23 +53,27 @@ class Configured:
         self._env = env
         self.text: str | None = None
         self.compiled = self.read()
+        self.first = self.compiled.settings
 
     def read(self) -> Compiled:
-        """Read it anew; what is in force stays if that fails. Raises ConfigError."""
+        """Read it anew, once for all processes; what is in force stays if that fails. Raises ConfigError."""
         at = datetime.fromtimestamp(self._clock.wall() / SECOND_NS, UTC)
-        compiled = configuration(self.path, self._env, at, self.folder, self._overrides)
-        if self.path is not None:
-            self.text = self.path.read_text(encoding="utf-8-sig")
-        self.compiled = compiled
-        return compiled
+        if self.path is None:
+            self.compiled = configuration(None, self._env, at, self.folder, self._overrides)
+            return self.compiled
+        text = read_text(self.path)
+        self.compiled = compile_document(document(text, self.path, self._env), self._env, at, self._overrides)
+        self.text = text
+        return self.compiled
 
     def start(self, port: int) -> Callable[[int], Start]:
-        """Return what a worker is first told, for each index; as of now."""
-        settings, text = self.compiled.settings, self.text
-        source, folder, overrides = str(self.path or ""), str(self.folder), self._overrides
+        """Return what a worker is first told, for each index; as of now, but with what no reload changes."""
+        first = self.first
+        fixed = Fixed(first.host, port, first.ledger_url, first.durability, first.state_dir, first.log_level)
+        source, folder, text, overrides = str(self.path or ""), str(self.folder), self.text, self._overrides
 
         def one(index: int) -> Start:
-            return Start(index, settings.host, port, source, folder, text, overrides, settings.log_level)
+            return Start(index, fixed, source, folder, text, overrides)
 
         return one
 
@@ -143,10 +147,9 @@ class Reloader:
 
     def reload(self) -> Compiled:
         """Reload now. Raises ConfigError; then nothing has changed."""
-        before = self._configured.compiled.settings
         compiled = self._configured.read()
         for name in FIXED:
-            if getattr(compiled.settings, name) != getattr(before, name):
+            if getattr(compiled.settings, name) != getattr(self._configured.first, name):
                 log.warning("this setting takes effect at the next start", setting=name)
         text = self._configured.text
         if text is not None:
@@ -162,7 +165,7 @@ class Reloader:
                 self._asked.clear()
                 try:
                     self.reload()
-                except (ConfigError, OSError) as error:
+                except ConfigError as error:
                     log.error("configuration refused; the running one stays", error=str(error))  # noqa: TRY400
         finally:
             watcher.cancel()
@@ -241,7 +244,7 @@ async def _simulated(compiled: Compiled, say: Say) -> AsyncIterator[None]:
 
 async def _announce(configured: Configured, supervisor: Supervisor, port: int, admin_port: int, say: Say) -> None:
     await supervisor.ready.wait()
-    settings = configured.compiled.settings
+    settings = configured.first
     workers = "1 worker" if settings.workers == 1 else f"{settings.workers} workers"
     say(f"headgate serves http://{settings.host}:{port} ({workers}); admin http://{settings.admin_host}:{admin_port}")
 
