@@ -89,7 +89,13 @@ class Ledger:
         if not self.url.sqlite_path.exists():
             raise LedgerUnusable(f"There is no ledger at {self.url.sqlite_path} yet; `headgate serve` creates it.")
         locks.make_directory(directory)
-        turn = locks.Turn(directory)
+        try:
+            turn = locks.Turn(directory)
+        except OSError as error:
+            raise LedgerUnusable(
+                f"Cannot use the lock files in {directory}: {error.strerror}. "
+                f"Make them writable for this user: chmod u+w {directory}"
+            ) from None
         try:
             turn.take()
             yield

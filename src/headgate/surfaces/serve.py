@@ -196,10 +196,16 @@ FIXED = (
 def _only_one(ledger: Ledger, settings: Settings) -> FileLock:
     """Hold the ledger for this supervisor: two on one SQLite file would be two gateways without knowing it."""
     state = ledger.url.state_dir or Path(settings.state_dir)
-    state.parent.mkdir(parents=True, exist_ok=True)
-    make_directory(state)
     name = "serve.lock" if ledger.url.is_sqlite else f"serve-{settings.port}.lock"
-    lock = try_hold(state / name)
+    try:
+        state.parent.mkdir(parents=True, exist_ok=True)
+        make_directory(state)
+        lock = try_hold(state / name)
+    except OSError as error:
+        raise ServeFailed(
+            f"Cannot lock the ledger {ledger.url.shown}: {error.strerror}: {error.filename}. "
+            f"Make it and its folder writable for this user: chmod u+w {state.parent} {state}"
+        ) from None
     if lock is None:
         raise ServeFailed(
             f"Another headgate serves the ledger {ledger.url.shown} already. "
