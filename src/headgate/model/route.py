@@ -52,12 +52,13 @@ class Route(msgspec.Struct, frozen=True, gc=False):
     backend: str = ""
     context: int | None = None
     max_output: int | None = None
+    name: str = ""
+    """Made of the others: `provider/upstream-name`, `@backend` after it where there is one."""
 
-    @property
-    def name(self) -> str:
-        """`provider/upstream-name`, `@backend` after it where there is one."""
+    def __post_init__(self) -> None:
+        """Make the name once: it is asked for several times a call."""
         base = f"{self.provider.name}/{self.upstream_name}"
-        return f"{base}@{self.backend}" if self.backend else base
+        msgspec.structs.force_setattr(self, "name", f"{base}@{self.backend}" if self.backend else base)
 
 
 class Rejected(msgspec.Struct, frozen=True, gc=False):

@@ -1,7 +1,7 @@
 """Token counts and costs as upstreams report them, turned into disjoint classes. Odd input never raises."""
 
 from decimal import Decimal
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
 import msgspec
 
@@ -12,6 +12,59 @@ MAX_COUNT: Final = 2**53
 _TICKS_PER_NANO_USD: Final = 10
 
 _decoder: Final = msgspec.json.Decoder(float_hook=Decimal)
+
+
+class _Details(msgspec.Struct, forbid_unknown_fields=True, gc=False):
+    cached_tokens: "_Count" = 0
+    audio_tokens: "_Count" = 0
+    reasoning_tokens: "_Count" = 0
+    accepted_prediction_tokens: "_Count" = 0
+    rejected_prediction_tokens: "_Count" = 0
+
+
+_Count = Annotated[int, msgspec.Meta(ge=0, le=MAX_COUNT)]
+
+
+class _Plain(msgspec.Struct, forbid_unknown_fields=True, gc=False):
+    """OpenAI's own form of a chat's usage, which most answers have; with any other member it is not read as such."""
+
+    prompt_tokens: _Count
+    total_tokens: _Count
+    completion_tokens: _Count = 0
+    prompt_tokens_details: _Details | None = None
+    completion_tokens_details: _Details | None = None
+
+
+_plain_decoder: Final = msgspec.json.Decoder(_Plain)
+_NO_DETAILS: Final = _Details()
+
+
+def plain_usage(usage: msgspec.Raw) -> Usage | None:
+    """Return the classes of a chat's usage in OpenAI's own form, None for any departure from it.
+
+    The quick way of what `openai_usage` decides in full: a third of its time.
+    """
+    try:
+        said = _plain_decoder.decode(usage)
+    except ValueError:
+        return None
+    prompt, output = said.prompt_tokens, said.completion_tokens
+    ins, outs = said.prompt_tokens_details or _NO_DETAILS, said.completion_tokens_details or _NO_DETAILS
+    if (
+        said.total_tokens != prompt + output
+        or prompt + output == 0
+        or ins.cached_tokens + ins.audio_tokens > prompt
+        or outs.reasoning_tokens + outs.audio_tokens > output
+    ):
+        return None
+    return Usage(
+        input=prompt - ins.cached_tokens - ins.audio_tokens,
+        cache_read=ins.cached_tokens,
+        output=output - outs.audio_tokens,
+        reasoning=outs.reasoning_tokens,
+        input_audio=ins.audio_tokens,
+        output_audio=outs.audio_tokens,
+    )
 
 
 def decode_exact(body: bytes | msgspec.Raw) -> dict[str, Any]:

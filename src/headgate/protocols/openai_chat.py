@@ -23,6 +23,11 @@ _STREAM_OPTIONS: Final = "stream_options"
 _INCLUDE_USAGE: Final = "include_usage"
 _MAXIMA: Final = ("max_completion_tokens", "max_tokens")
 _COUNTED: Final = ("usage", "x_groq")
+_READ: Final = frozenset(
+    {"n", *_MAXIMA, "tools", "functions", "reasoning_effort", "reasoning", "enable_thinking", "thinking"}
+    | {"prompt", "best_of"}
+)
+"""The members of a request that say more than what to ask whom."""
 _OFF: Final = frozenset({"none", "disabled"})
 
 
@@ -40,6 +45,8 @@ class OpenAIChat(Codec):
             include_usage = head_fields.flag(
                 _stream_options(fields), _INCLUDE_USAGE, f"{_STREAM_OPTIONS}.{_INCLUDE_USAGE}"
             )
+        if fields.keys().isdisjoint(_READ):
+            return RequestHead(endpoint, Dialect.OPENAI_CHAT, model, stream, body, fields, include_usage)
         n = head_fields.whole(fields, "n", 1) or 1
         if endpoint is Endpoint.COMPLETIONS:
             n = _completions(fields, n)
@@ -68,6 +75,9 @@ class OpenAIChat(Codec):
         return splice(head.body, head.fields, edits)
 
     def usage_in(self, members: dict[str, Raw]) -> Reported | None:
+        usage = members.get("usage")
+        if usage is not None and (plain := counts.plain_usage(usage)) is not None:
+            return Reported(plain)
         return read_usage({name: counts.decode_exact(members[name]) for name in _COUNTED if name in members})
 
     def encode_error(self, error: HeadgateError, call_id: str | None) -> bytes:  # noqa: ARG002 - no place for it

@@ -63,6 +63,8 @@ OK = 200
 CLIENT_CLOSED_REQUEST = 499
 """The status recorded where the client left before any: nginx's convention."""
 
+UNBEGUN = Exchange(drains=False)
+"""What stands for the exchange of a call that has no plan yet; it is told nothing."""
 HOLD_GRANTED = HoldGranted()
 BROKE = Failure(FailureKind.INTERNAL, "the gateway broke on this call; see its log")
 BODY_LATE = HeadgateError(ErrorKind.REQUEST_TIMEOUT, "The body did not arrive within server.body_timeout.")
@@ -104,7 +106,7 @@ class Call(Reply):
         self.id = gate.new_id(self._started_at)
         self._codec = codec_for(endpoint)
         self._session = session_of(transport)
-        self._exchange = Exchange(drains=False)
+        self._exchange = UNBEGUN
         self._head: RequestHead | None = None
         self._plan: Plan | None = None
         self._model = ""
@@ -135,7 +137,7 @@ class Call(Reply):
             if self._watcher is not None:
                 self._watcher.cancel()
                 self._watcher = None
-            if self._attempt is not None:
+            if self._attempt is not None and self._attempt.answer is not None:
                 await self._attempt.close()
             self._let_go()
 

@@ -1,6 +1,7 @@
 """The data plane's routes in one table, and what happens at the door: path, key, body, then the call."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any
 from urllib.parse import unquote
 
 import structlog
@@ -32,7 +33,7 @@ class DataPlane:
     async def handle(self, transport: Transport) -> None:
         """Answer one request. Never raises but on cancellation."""
         try:
-            await self._route(transport)
+            await self._handler(transport)(self, transport)
         except HeadgateError as error:
             self.gate.metrics.refuse(error.kind.value)
             refuse(transport, error)
@@ -44,7 +45,7 @@ class DataPlane:
                 transport, HeadgateError(ErrorKind.INTERNAL_ERROR, "The gateway broke on this request; see its log.")
             )
 
-    async def _route(self, transport: Transport) -> None:
+    def _handler(self, transport: Transport) -> Handler:
         path = transport.path
         methods = ROUTES.get(path)
         if methods is None:
@@ -55,7 +56,7 @@ class DataPlane:
         handler = methods.get(transport.method)
         if handler is None:
             raise HeadgateError(ErrorKind.METHOD_NOT_ALLOWED, f"{path} takes {', '.join(methods)}.")
-        await handler(self, transport)
+        return handler
 
 
 def secret_of(transport: Transport) -> str | None:
@@ -87,11 +88,11 @@ def _dialect_of(transport: Transport) -> Endpoint:
 def calls(endpoint: Endpoint) -> Handler:
     """Return the handler of an endpoint that goes upstream."""
 
-    async def handler(plane: DataPlane, transport: Transport) -> None:
+    def handler(plane: DataPlane, transport: Transport) -> Coroutine[Any, Any, None]:
         gate = plane.gate
         principal = gate.identify(secret_of(transport))
         gate.admit()
-        await Call(gate, transport, endpoint, principal).serve(read_body(transport, gate.terms.settings.max_body))
+        return Call(gate, transport, endpoint, principal).serve(read_body(transport, gate.terms.settings.max_body))
 
     return handler
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import sys
+from collections.abc import Coroutine
 from typing import Any
 
 import uvloop
@@ -28,8 +29,8 @@ class Listener:
     def __init__(self, gate: Gate, ledger: Ledger, host: str, port: int) -> None:
         plane = DataPlane(gate, usage_query(ledger))
 
-        async def app(scope: Any, proto: Any) -> None:
-            await plane.handle(RsgiTransport(scope, proto))
+        def app(scope: Any, proto: Any) -> Coroutine[Any, Any, None]:
+            return plane.handle(RsgiTransport(scope, proto))
 
         self._server = Server(
             app,
