@@ -1,5 +1,6 @@
 """An admin plane on a free port, with a real ledger and a supervisor that has not started any worker."""
 
+import asyncio
 import sys
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -10,7 +11,7 @@ from tests.admin.client import Client, Configuration, make_settings
 from headgate.config.settings import NO_OVERRIDES
 from headgate.ledger.engine import Ledger, open_ledger
 from headgate.runtime.clock import SYSTEM
-from headgate.runtime.control import Start
+from headgate.runtime.control import Fixed, Start
 from headgate.runtime.supervisor import Supervisor
 from headgate.surfaces.admin.server import AdminServer
 
@@ -20,10 +21,21 @@ ROOT = Path(__file__).parents[2]
 
 def make_supervisor(count: int = 1) -> Supervisor:
     def start(index: int) -> Start:
-        return Start(index, "127.0.0.1", 0, "", "", None, NO_OVERRIDES, "error")
+        return Start(index, Fixed("127.0.0.1", 0, "", "call", "", "error"), "", "", None, NO_OVERRIDES)
 
     command = ["env", f"PYTHONPATH={ROOT}", sys.executable, "-m", WORKER]
     return Supervisor(command, count, start, SYSTEM, 10**9)
+
+
+async def start(supervisor: Supervisor) -> asyncio.Task[None]:
+    """Run the supervisor until its workers are ready; return the task that runs it."""
+    running = asyncio.create_task(supervisor.run())
+    ready = asyncio.create_task(supervisor.ready.wait())
+    await asyncio.wait({running, ready}, return_when=asyncio.FIRST_COMPLETED)
+    if running.done():
+        ready.cancel()
+        running.result()
+    return running
 
 
 @pytest.fixture

@@ -1,12 +1,11 @@
 """Counters as Prometheus reads them, from a worker that really runs."""
 
-import asyncio
 from collections.abc import AsyncIterator
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 from tests.admin.client import Client
-from tests.admin.conftest import make_supervisor
+from tests.admin.conftest import make_supervisor, start
 from tests.admin.counters import ROUTE
 
 from headgate import __version__
@@ -32,8 +31,7 @@ def value(samples: Samples, name: str, **labels: str) -> float:
 @pytest.fixture
 async def at_work(supervisor: Supervisor) -> AsyncIterator[Supervisor]:
     """The plane's supervisor, with one worker that has beaten and is ready."""
-    running = asyncio.create_task(supervisor.run())
-    await supervisor.ready.wait()
+    running = await start(supervisor)
     yield supervisor
     supervisor.stop()
     await running
@@ -77,8 +75,7 @@ async def test_histograms_are_cumulative_and_in_seconds(client: Client, at_work:
 async def test_readiness_follows_the_workers(client: Client, supervisor: Supervisor) -> None:
     before = await client.get("/readyz", token=None)
     assert (before.status, before.json) == (503, {"status": "starting"})
-    running = asyncio.create_task(supervisor.run())
-    await supervisor.ready.wait()
+    running = await start(supervisor)
     during = await client.get("/readyz", token=None)
     assert (during.status, during.json) == (200, {"status": "ready"})
     [worker] = (await client.get("/status")).json["workers"]
@@ -93,8 +90,7 @@ async def test_readiness_follows_the_workers(client: Client, supervisor: Supervi
 
 async def test_counters_outlive_their_worker_and_gauges_do_not() -> None:
     supervisor = make_supervisor()
-    running = asyncio.create_task(supervisor.run())
-    await supervisor.ready.wait()
+    running = await start(supervisor)
     supervisor.stop()
     await running
     found = parse(exposition(supervisor, 1))
