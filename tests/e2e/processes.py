@@ -15,6 +15,8 @@ from typing import Any, TypeVar
 import psutil  # type: ignore[import-untyped]
 from tests.e2e.gateway import ADMIN_TOKEN, PATIENCE, Gateway
 
+from headgate.ledger.engine import open_ledger
+
 T = TypeVar("T")
 
 
@@ -66,6 +68,17 @@ def status(gateway: Gateway) -> dict[str, Any]:
 def ready_pids(gateway: Gateway) -> set[int]:
     """Return the pids of the workers that serve."""
     return {worker["pid"] for worker in status(gateway)["workers"] if worker["ready"]}
+
+
+def living(gateway: Gateway) -> list[int]:
+    """Return the incarnations that are not marked dead."""
+    ledger = open_ledger(gateway.ledger_url)
+    try:
+        with ledger.reader().connection() as connection:
+            found = connection.exec_driver_sql("SELECT id FROM incarnations WHERE dead_at IS NULL ORDER BY id")
+            return [int(row[0]) for row in found]
+    finally:
+        ledger.close()
 
 
 def status_of(url: str) -> int:

@@ -3,23 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import psutil  # type: ignore[import-untyped]
 import pytest
 from tests.e2e.gateway import PATIENCE, Gateway, standard
-from tests.e2e.load import CHAT, ENDS, MESSAGES, RESPONSES, body
-from tests.e2e.processes import apoll, is_free, poll, status, status_of, workers
+from tests.e2e.held import ERRORS, PATHS, Held, contents, held
+from tests.e2e.load import CHAT, ENDS, body
+from tests.e2e.processes import is_free, living, status_of, workers
 from tests.e2e.raw import Line
 
-from headgate.ledger.engine import open_ledger
 from headgate.sim import SimThread
-
-PATHS = (CHAT, RESPONSES, MESSAGES)
-ERRORS = {CHAT: b'"error"', RESPONSES: b"event: error", MESSAGES: b"event: error"}
-"""What the last frame of a stream that broke holds."""
 
 
 @pytest.fixture
@@ -33,58 +28,9 @@ def configured(sim: SimThread, drain_timeout: str, *, port: int = 0, workers: in
     return f"{standard(sim)}\nserver: {server}\n"
 
 
-class Held:
-    """A stream that stands still at its upstream after some frames of content."""
-
-    def __init__(self, line: Line, path: str) -> None:
-        self.line = line
-        self.path = path
-        self.data = b""
-
-    async def begin(self, sim: SimThread, after: int = 2) -> None:
-        """Ask, and read until that much content is here."""
-        sim.fault("hold", after=after, endpoint=self.path.removeprefix("/v1/"))
-        self._chunks = await self.line.stream(self.path, body(self.path, "[[sim tokens=20]]", stream=True))
-        assert self.line.status == 200, self.line.headers
-        while contents(self.path, self.data) < after:
-            async with asyncio.timeout(PATIENCE):
-                self.data += await anext(self._chunks)
-
-    async def finish(self) -> bytes:
-        """Read to the end of the body, which must be whole as HTTP wants it."""
-        async with asyncio.timeout(PATIENCE):
-            async for chunk in self._chunks:
-                self.data += chunk
-        return self.data
-
-    @property
-    def call(self) -> str:
-        return self.line.headers["x-headgate-call"]
-
-
-def contents(path: str, data: bytes) -> int:
-    """Count the frames of content that are whole."""
-    frames = data.split(b"\n\n")[:-1]
-    marks = {
-        CHAT: b'"content":',
-        RESPONSES: b"event: response.output_text.delta",
-        MESSAGES: b"event: content_block_delta",
-    }
-    return sum(marks[path] in frame and b'"role":"assistant"' not in frame for frame in frames)
-
-
-@contextlib.asynccontextmanager
-async def held(gateway: Gateway, sim: SimThread, paths: tuple[str, ...] = PATHS) -> AsyncIterator[list[Held]]:
-    async with contextlib.AsyncExitStack() as stack:
-        streams = [Held(await stack.enter_async_context(Line(gateway.url, gateway.key)), path) for path in paths]
-        for stream in streams:
-            await stream.begin(sim)
-        yield streams
-
-
 @pytest.mark.parametrize("path", PATHS)
 async def test_a_frame_reaches_the_client_while_the_upstream_stands_still(
-    gateway: Gateway, own_sim: SimThread, sim: SimThread, path: str
+    gateway: Gateway, sim: SimThread, path: str
 ) -> None:
     async with Line(gateway.url, gateway.key) as line:
         for after in (1, 2, 5):
@@ -177,29 +123,6 @@ async def test_workers_end_with_their_supervisor_and_the_next_one_takes_over(
             assert gateway.call(stream.call)["outcome"] == "broken"
         async with Line(gateway.url, gateway.key) as line:
             assert (await line.post(CHAT, body(CHAT))).status == 200
-
-
-async def test_a_killed_worker_is_replaced(tmp_path: Path, own_sim: SimThread) -> None:
-    with Gateway(tmp_path, own_sim) as gateway:
-        [first] = status(gateway)["workers"]
-        psutil.Process(first["pid"]).kill()
-        await apoll(
-            lambda: [one["pid"] for one in status(gateway)["workers"] if one["ready"]] not in ([], [first["pid"]])
-        )
-        async with Line(gateway.url, gateway.key) as line:
-            assert (await line.post(CHAT, body(CHAT))).status == 200
-        poll(lambda: living(gateway) == [one["incarnation"] for one in status(gateway)["workers"]])
-
-
-def living(gateway: Gateway) -> list[int]:
-    """Return the incarnations that are not marked dead."""
-    ledger = open_ledger(gateway.ledger_url)
-    try:
-        with ledger.reader().connection() as connection:
-            found = connection.exec_driver_sql("SELECT id FROM incarnations WHERE dead_at IS NULL ORDER BY id")
-            return [int(row[0]) for row in found]
-    finally:
-        ledger.close()
 
 
 def ended_well(gateway: Gateway) -> bool:
