@@ -143,12 +143,16 @@ class Worker:
     async def _poll_keys(self) -> None:
         """Reload the identities when the ledger's epoch has moved; what cannot be read stays as it is."""
         reader = self._ledger.reader()
+        batches = self._writer.committed_batches
         while True:
             try:
                 async with asyncio.timeout(KEYS_POLL):
                     await self._refresh.wait()
             except TimeoutError:
                 pass
+            if self._writer.committed_batches != batches and not self._refresh.is_set():
+                batches = self._writer.committed_batches  # each batch has read the epoch
+                continue
             self._refresh.clear()
             try:
                 if await asyncio.to_thread(reader.epoch) == self._epoch:
