@@ -4,6 +4,8 @@ from collections.abc import Generator, Iterator
 
 import pytest
 from tests.e2e.gateway import RUNNING, Gateway
+from tests.e2e.setting import dead_ends, setting
+from tests.e2e.wire import leaks
 
 from headgate.sim import SimThread
 
@@ -29,6 +31,16 @@ def sim() -> Iterator[SimThread]:
 
 @pytest.fixture(scope="session")
 def gateway(sim: SimThread, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
-    """The shared one. Sim and ledger are shared too, so tests look for what is theirs by call or model name."""
-    with Gateway(tmp_path_factory.mktemp("gateway"), sim) as running:
-        yield running
+    """The shared one. Sim and ledger are shared too, so tests look for what is theirs by call or model name.
+
+    At its end no provider's secret may stand in what it has written: its log, its ledger, its lock files.
+    """
+    with dead_ends() as (dead, full):
+        running = Gateway(tmp_path_factory.mktemp("gateway"), sim, setting(sim, dead, full))
+        try:
+            running.start()
+            yield running
+        finally:
+            running.stop()
+        found = leaks(running.folder)
+        assert not found, f"secrets in {found}"

@@ -19,8 +19,9 @@ from headgate.sim import SimThread
 
 SCRIPT = Path(sys.executable).with_name("headgate")
 ADMIN_TOKEN = "admin-token-of-the-tests"
-SECRETS = {"openai": "sk-upstream-openai-5ecre7", "anthropic": "sk-upstream-anthropic-5ecre7"}
-"""Recognisable credentials of providers: they may be seen by the sim and nowhere else."""
+SECRET_MARK = "5ecre7"
+"""Ends every provider's credential, which the sim may see and nobody else."""
+SECRETS = {name: f"sk-upstream-{name}-{SECRET_MARK}" for name in ("openai", "anthropic")}
 ALONE = ("OPENAI_API_KEY", "ANTHROPIC_API_KEY", "HEADGATE_ADMIN_TOKEN", "HTTP_PROXY", "http_proxy", "ALL_PROXY")
 """Variables that would change what a gateway does."""
 

@@ -1,14 +1,19 @@
 """A client that sees every byte, what it asks for in each dialect, and what an answer must cost."""
 
 import http.client
+import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+import anthropic
+import httpx2
 import msgspec
-from tests.e2e.gateway import PATIENCE, SECRETS, Gateway
+import openai
+from tests.e2e.gateway import PATIENCE, SECRET_MARK, Gateway
 
 from headgate.model.price import Prices, Rate
 from headgate.sim import SimThread
@@ -96,10 +101,12 @@ def send(
     """
     data = body if body is None or isinstance(body, bytes | Iterator) else msgspec.json.encode(body)
     with connected(gateway) as connection:
-        connection.request(method, path, data, dict(headers or {}))
+        # Like the vendors' clients: what cannot be sent any more has been answered already.
+        with suppress(BrokenPipeError, ConnectionResetError):
+            connection.request(method, path, data, dict(headers or {}))
         heard = hear(connection)
-    shown = heard.body + repr(heard.headers).encode()
-    assert not any(secret.encode() in shown for secret in SECRETS.values())
+    assert SECRET_MARK.encode() not in heard.body
+    assert SECRET_MARK not in repr(heard.headers)
     return heard
 
 
@@ -118,6 +125,15 @@ def ask(gateway: Gateway, endpoint: str, body: Any, *, key: str | None = None, *
     given = headers_of(endpoint, gateway.key if key is None else key)
     extra = {name.replace("_", "-"): value for name, value in headers.items()}
     return send(gateway, "POST", f"/v1/{endpoint}", body, given | extra)
+
+
+def until_status(gateway: Gateway, key: str, status: int) -> None:
+    """Ask with a key until the answer has this status. Raises TimeoutError."""
+    deadline = time.monotonic() + PATIENCE
+    while time.monotonic() < deadline:
+        if send(gateway, "GET", "/v1/models", headers=headers_of(CHAT, key)).status == status:
+            return
+    raise TimeoutError(f"never {status}")
 
 
 def body_of(endpoint: str, model: str, text: str = "hello", *, stream: bool = False, **extra: Any) -> dict[str, Any]:
@@ -148,3 +164,39 @@ def billed(*requests: SimRequest) -> int:
         assert request.outcome is not None, "it still runs"
         bill.add(BillLine("any", request.endpoint, request.outcome, request.usage))
     return bill.cost_nano({"any": PRICES})
+
+
+def leaks(folder: Path) -> list[str]:
+    """Return the files a gateway has written that hold a provider's secret; its configuration was given to it."""
+    written = [path for path in folder.rglob("*") if path.is_file() and path.suffix != ".yaml"]
+    assert any(path.suffix == ".log" for path in written)
+    assert any(path.suffix == ".db" for path in written)
+    return [path.name for path in written if SECRET_MARK.encode() in path.read_bytes()]
+
+
+def raised(endpoint: str, heard: Heard) -> openai.APIError | anthropic.APIError:
+    """Return what the vendor's SDK raises on this answer, a stream read to its end."""
+
+    def answer(_: httpx2.Request) -> httpx2.Response:
+        kept = {name: value for name, value in heard.headers.items() if name in ("content-type", "retry-after")}
+        return httpx2.Response(heard.status, content=heard.body, headers=kept)
+
+    stream = heard.headers.get("content-type", "").startswith("text/event-stream")
+    with httpx2.Client(transport=httpx2.MockTransport(answer)) as client:
+        try:
+            if endpoint in (MESSAGES, COUNT):
+                ant = anthropic.Anthropic(api_key="k", http_client=client, max_retries=0)
+                said: Any = ant.messages.create(model="m", max_tokens=1, messages=[], stream=stream)
+            else:
+                oai = openai.OpenAI(api_key="k", http_client=client, max_retries=0)
+                responses, chat = oai.responses.create, oai.chat.completions.create
+                said = (
+                    responses(model="m", input="", stream=stream)
+                    if endpoint == RESPONSES
+                    else chat(model="m", messages=[], stream=stream)
+                )
+            if stream:
+                list(said)
+        except (openai.APIError, anthropic.APIError) as error:
+            return error
+    raise AssertionError(f"the SDK takes it as an answer: {heard}")

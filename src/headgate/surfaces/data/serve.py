@@ -18,6 +18,8 @@ from headgate.surfaces.data.app import DataPlane
 from headgate.surfaces.data.rsgi import RsgiTransport
 
 HEADER_TIMEOUT_MS = 30_000
+"""The most that a client may take for a request's head; `server.body_timeout` where that is shorter."""
+MILLISECOND_NS = 1_000_000
 BACKLOG = 4096
 CONCURRENT = 65_536
 """Requests at once; what holds calls back is limits and memory, not the listener."""
@@ -28,6 +30,7 @@ class Listener:
 
     def __init__(self, gate: Gate, ledger: Ledger, host: str, port: int) -> None:
         plane = DataPlane(gate, usage_query(ledger))
+        head_timeout = max(1, min(HEADER_TIMEOUT_MS, gate.terms.settings.body_timeout // MILLISECOND_NS))
 
         def app(scope: Any, proto: Any) -> Coroutine[Any, Any, None]:
             return plane.handle(RsgiTransport(scope, proto))
@@ -38,7 +41,7 @@ class Listener:
             port=port,
             interface=Interfaces.RSGI,
             http=HTTPModes.auto,
-            http1_settings=HTTP1Settings(header_read_timeout=HEADER_TIMEOUT_MS),
+            http1_settings=HTTP1Settings(header_read_timeout=head_timeout),
             websockets=False,
             backlog=BACKLOG,
             backpressure=CONCURRENT,

@@ -1,0 +1,480 @@
+"""What clients do wrong: each gets an error in its own dialect, and a row where a call had begun."""
+
+import gzip
+import http.client
+import socket
+import zlib
+from collections.abc import Iterator
+from typing import Any
+
+import anthropic
+import msgspec
+import openai
+import pytest
+from tests.e2e.gateway import Gateway
+from tests.e2e.wire import (
+    CHAT,
+    COMPLETIONS,
+    COUNT,
+    EMBEDDINGS,
+    MESSAGES,
+    PROVIDER,
+    RESPONSES,
+    STREAMED,
+    Heard,
+    ask,
+    asked,
+    billed,
+    body_of,
+    connected,
+    headers_of,
+    hear,
+    raised,
+    send,
+    until_status,
+)
+
+from headgate.ledger.views import Filter
+from headgate.sim import SimThread
+
+ENDPOINTS = (*STREAMED, EMBEDDINGS, COUNT)
+LIMIT = 32 * 1024 * 1024
+MODEL = {endpoint: "claude-sim" if name == "anthropic" else "gpt-sim" for endpoint, name in PROVIDER.items()}
+OPENAI_CLASS: dict[int, type[openai.APIError]] = {
+    400: openai.BadRequestError,
+    401: openai.AuthenticationError,
+    403: openai.PermissionDeniedError,
+    404: openai.NotFoundError,
+    429: openai.RateLimitError,
+}
+ANTHROPIC_TYPE = {
+    400: (anthropic.BadRequestError, "invalid_request_error"),
+    401: (anthropic.AuthenticationError, "authentication_error"),
+    403: (anthropic.PermissionDeniedError, "permission_error"),
+    404: (anthropic.NotFoundError, "not_found_error"),
+    405: (anthropic.APIStatusError, "invalid_request_error"),
+    408: (anthropic.RequestTimeoutError, "timeout_error"),
+    413: (anthropic.RequestTooLargeError, "request_too_large"),
+    415: (anthropic.APIStatusError, "invalid_request_error"),
+}
+
+
+def refused(endpoint: str, heard: Heard, status: int, *, param: str | None = None, code: str | None = None) -> str:
+    """Check that an answer is the vendor's error of this status; return its message."""
+    assert heard.status == status, heard.body
+    assert heard.headers["content-type"] == "application/json"
+    error = raised(endpoint, heard)
+    if endpoint in (MESSAGES, COUNT):
+        kind, name = ANTHROPIC_TYPE[status]
+        assert type(error) is kind
+        assert heard.json["type"] == "error"
+        assert heard.json["error"]["type"] == name
+    else:
+        assert type(error) is OPENAI_CLASS.get(status, openai.APIStatusError)
+        assert isinstance(error, openai.APIError)
+        assert (error.param, error.code) == (param, code)
+    said: str = heard.json["error"]["message"]
+    assert said
+    return said
+
+
+def recorded(gateway: Gateway, heard: Heard, error: str) -> dict[str, Any]:
+    """Check that the ledger has this refusal: no attempt, no cost."""
+    row = gateway.call(heard.call)
+    assert (row["outcome"], row["error"], row["status"]) == ("rejected", error, heard.status)
+    assert (row["attempts"], row["cost_nano"], row["key"]) == ([], 0, gateway.key_id)
+    return row
+
+
+BROKEN = {
+    "empty": (b"", "empty"),
+    "blank": (b" \n", "empty"),
+    "cut": (b'{"model": "gpt-sim", "messa', "JSON"),
+    "trailing": (b'{"model": "gpt-sim"} x', "JSON"),
+    "two": (b'{"model": "gpt-sim"}{"model": "gpt-sim"}', "JSON"),
+    "single-quotes": (b"{'model': 'gpt-sim'}", "JSON"),
+    "no-number": (b'{"model": "gpt-sim", "n": NaN}', "JSON"),
+    "form": (b"model=gpt-sim&n=1", "JSON"),
+    "bytes": (b"\x00\xff\xfe", "JSON"),
+    "mark": (b'\xef\xbb\xbf{"model": "gpt-sim"}', "byte order mark"),
+    "utf8-in-key": (b'{"model": "gpt-sim", "\xff": 1}', "UTF-8"),
+    "array": (b'[{"model": "gpt-sim"}]', "object"),
+    "string": (b'"gpt-sim"', "object"),
+    "null": (b"null", "object"),
+    "twice": (b'{"model": "gpt-sim", "stream": true, "stream": false}', '"stream" twice'),
+    "twice-escaped": (b'{"model": "gpt-sim", "m\\u006fdel": "other"}', '"model" twice'),
+    "deep": (b'{"model": "gpt-sim", "x": ' + b"[" * 100_000 + b"]" * 100_000 + b"}", "nested too deep"),
+    "deep-objects": (b'{"model": "gpt-sim", "x": ' + b'{"a":' * 50_000 + b"1" + b"}" * 50_001, "nested too deep"),
+}
+
+
+@pytest.mark.parametrize("body", BROKEN)
+@pytest.mark.parametrize("endpoint", ENDPOINTS)
+def test_a_body_that_is_no_request(gateway: Gateway, endpoint: str, body: str) -> None:
+    data, words = BROKEN[body]
+    heard = ask(gateway, endpoint, data)
+    assert words in refused(endpoint, heard, 400)
+    recorded(gateway, heard, "invalid_request")
+
+
+WRONG = {
+    "model-missing": ({}, "model"),
+    "model-empty": ({"model": ""}, "model"),
+    "model-blank": ({"model": " \t"}, "model"),
+    "model-null": ({"model": None}, "model"),
+    "model-number": ({"model": 5}, "model"),
+    "model-list": ({"model": ["gpt-sim"]}, "model"),
+    "model-long": ({"model": "m" * 10_000}, "model"),
+    "model-control": ({"model": "gpt\r\nx-evil: 1"}, "model"),
+    "stream": ({"model": "gpt-sim", "stream": "yes"}, "stream"),
+    "stream-number": ({"model": "gpt-sim", "stream": 1}, "stream"),
+}
+
+
+@pytest.mark.parametrize("body", WRONG)
+@pytest.mark.parametrize("endpoint", STREAMED)
+def test_a_field_of_the_wrong_type_is_named(gateway: Gateway, endpoint: str, body: str) -> None:
+    fields, param = WRONG[body]
+    heard = ask(gateway, endpoint, fields)
+    assert param in refused(endpoint, heard, 400, param=param)
+    recorded(gateway, heard, "invalid_request")
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "field", "value"),
+    [
+        (CHAT, "n", "3"),
+        (CHAT, "n", 0),
+        (CHAT, "max_completion_tokens", -1),
+        (CHAT, "max_tokens", 1.5),
+        (CHAT, "stream_options", 5),
+        (COMPLETIONS, "max_tokens", "many"),
+        (RESPONSES, "max_output_tokens", 10**30),
+        (MESSAGES, "max_tokens", [1]),
+    ],
+)
+def test_a_number_that_money_depends_on_must_be_one(gateway: Gateway, endpoint: str, field: str, value: Any) -> None:
+    heard = ask(gateway, endpoint, body_of(endpoint, MODEL[endpoint], stream=True) | {field: value})
+    assert field in refused(endpoint, heard, 400, param=field)
+    recorded(gateway, heard, "invalid_request")
+
+
+@pytest.mark.parametrize("endpoint", ENDPOINTS)
+def test_an_unknown_model_is_told_the_nearest(gateway: Gateway, endpoint: str) -> None:
+    asked_for = MODEL[endpoint][:-1] + "n"
+    heard = ask(gateway, endpoint, body_of(endpoint, asked_for))
+    message = refused(endpoint, heard, 404, param="model", code="model_not_found")
+    assert f"'{MODEL[endpoint]}'" in message
+    assert recorded(gateway, heard, "model_not_found")["model_asked"] == asked_for
+
+
+@pytest.mark.parametrize("model", ["nobody/gpt-sim", "openai/", "/", "wholly-unlike-any", "auto", "水" * 50])
+def test_a_model_that_nothing_is_near_to(gateway: Gateway, model: str) -> None:
+    heard = ask(gateway, CHAT, body_of(CHAT, model))
+    refused(CHAT, heard, 404, param="model", code="model_not_found")
+    assert recorded(gateway, heard, "model_not_found")["model_asked"] == model
+
+
+@pytest.mark.parametrize("endpoint", [CHAT, RESPONSES, MESSAGES])
+def test_a_model_that_speaks_another_dialect(gateway: Gateway, endpoint: str) -> None:
+    other = "gpt-sim" if endpoint == MESSAGES else "claude-sim"
+    heard = ask(gateway, endpoint, body_of(endpoint, other))
+    assert endpoint in refused(endpoint, heard, 400, param="model", code="dialect_unavailable")
+    recorded(gateway, heard, "dialect_unavailable")
+
+
+@pytest.mark.parametrize("endpoint", [CHAT, RESPONSES, MESSAGES])
+def test_what_only_the_upstream_can_judge_is_its_own_answer(gateway: Gateway, sim: SimThread, endpoint: str) -> None:
+    name = f"judged-{endpoint.replace('/', '-')}"
+    field = "input" if endpoint == RESPONSES else "messages"
+    heard = ask(gateway, endpoint, body_of(endpoint, f"{PROVIDER[endpoint]}/{name}") | {field: 5})
+    assert heard.status == 400
+    request = next(one for one in list(sim.requests) if name.encode() in one.body)
+    assert heard.body == request.answer
+    row = gateway.call(heard.call)
+    assert (row["outcome"], row["status"], row["cost_nano"]) == ("rejected", 400, 0)
+    assert [attempt["failure"] for attempt in row["attempts"]] == ["request_rejected"]
+
+
+# -- size and encoding -------------------------------------------------------------------------------
+
+
+def padded(endpoint: str, size: int) -> bytes:
+    """Return a request of exactly so many bytes."""
+    start = msgspec.json.encode(body_of(endpoint, MODEL[endpoint]))[:-1] + b',"x_pad":"'
+    return start + b"x" * (size - len(start) - 2) + b'"}'
+
+
+@pytest.mark.parametrize("endpoint", [CHAT, RESPONSES, MESSAGES])
+def test_a_body_over_the_limit(gateway: Gateway, endpoint: str) -> None:
+    heard = ask(gateway, endpoint, padded(endpoint, LIMIT + 1))
+    assert str(LIMIT) in refused(endpoint, heard, 413, code="request_too_large")
+    recorded(gateway, heard, "request_too_large")
+
+
+def test_a_body_at_the_limit_passes(gateway: Gateway) -> None:
+    heard = ask(gateway, EMBEDDINGS, padded(EMBEDDINGS, LIMIT))
+    assert heard.status == 200
+
+
+def test_a_body_in_chunks_over_the_limit(gateway: Gateway) -> None:
+    heard = ask(gateway, CHAT, iter([b"x" * 1024 * 1024] * 33))
+    refused(CHAT, heard, 413, code="request_too_large")
+    recorded(gateway, heard, "request_too_large")
+
+
+def test_the_vendors_clients_learn_that_their_body_is_too_large(gateway: Gateway) -> None:
+    huge: Any = [{"role": "user", "content": "x" * (LIMIT + 1)}]
+    with openai.OpenAI(base_url=f"{gateway.url}/v1", api_key=gateway.key, max_retries=0) as oai:
+        with pytest.raises(openai.APIStatusError) as of_openai:
+            oai.chat.completions.create(model="gpt-sim", messages=huge)
+        assert (of_openai.value.status_code, of_openai.value.code) == (413, "request_too_large")
+    with (
+        anthropic.Anthropic(base_url=gateway.url, api_key=gateway.key, max_retries=0) as ant,
+        pytest.raises(anthropic.RequestTooLargeError),
+    ):
+        ant.messages.create(model="claude-sim", max_tokens=1, messages=huge)
+
+
+@pytest.mark.parametrize("endpoint", [CHAT, RESPONSES, MESSAGES])
+@pytest.mark.parametrize("encoding", ["gzip", "deflate"])
+def test_a_bomb_is_measured_after_decompression(gateway: Gateway, endpoint: str, encoding: str) -> None:
+    body = padded(endpoint, LIMIT + 1)
+    packed = gzip.compress(body, 1) if encoding == "gzip" else zlib.compress(body, 1)
+    assert len(packed) < LIMIT // 100
+    heard = ask(gateway, endpoint, packed, content_encoding=encoding)
+    refused(endpoint, heard, 413, code="request_too_large")
+    recorded(gateway, heard, "request_too_large")
+
+
+def test_a_compressed_request_is_a_request(gateway: Gateway, sim: SimThread) -> None:
+    body = msgspec.json.encode(body_of(CHAT, "openai/packed"))
+    heard = ask(gateway, CHAT, gzip.compress(body), content_encoding="gzip")
+    assert heard.status == 200
+    [request] = asked(sim, "packed")
+    assert request.header("content-encoding") is None
+    assert msgspec.json.decode(request.body) == msgspec.json.decode(body) | {"model": "packed"}
+
+
+GZIPPED = gzip.compress(b'{"model": "gpt-sim", "messages": []}')
+
+
+@pytest.mark.parametrize(
+    ("encoding", "body", "status", "code"),
+    [
+        ("gzip", b'{"model": "gpt-sim"}', 400, None),
+        ("gzip", GZIPPED[:-9], 400, None),
+        ("gzip", GZIPPED + b"more", 400, None),
+        ("br", b"anything", 415, "unsupported_encoding"),
+        ("gzip, gzip", gzip.compress(GZIPPED), 415, "unsupported_encoding"),
+    ],
+    ids=["not-packed", "cut", "more", "unknown", "twice"],
+)
+@pytest.mark.parametrize("endpoint", [CHAT, MESSAGES])
+def test_an_encoding_that_does_not_hold(
+    gateway: Gateway, endpoint: str, encoding: str, body: bytes, status: int, code: str | None
+) -> None:
+    heard = ask(gateway, endpoint, body, content_encoding=encoding)
+    refused(endpoint, heard, status, code=code)
+    recorded(gateway, heard, code or "invalid_request")
+
+
+# -- paths, methods, keys ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("method", ["GET", "PUT", "DELETE", "PATCH", "OPTIONS"])
+@pytest.mark.parametrize("endpoint", ENDPOINTS)
+def test_a_wrong_method(gateway: Gateway, endpoint: str, method: str) -> None:
+    heard = send(gateway, method, f"/v1/{endpoint}", headers=headers_of(endpoint, gateway.key))
+    refused(endpoint, heard, 405, code="method_not_allowed")
+    assert heard.headers["allow"] == "POST"
+    assert "x-headgate-call" not in heard.headers
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "path"),
+    [
+        (CHAT, "/v1/chat/completion"),
+        (CHAT, "/v1/chat/completions/"),
+        (CHAT, "/chat/completions"),
+        (CHAT, "/"),
+        (CHAT, "/v1/../v1/chat/completions"),
+        (RESPONSES, "/v1/responses/resp_1/cancel"),
+        (MESSAGES, "/v1/messages/batches"),
+        (MESSAGES, "/v1/complete"),
+    ],
+)
+def test_an_unknown_path(gateway: Gateway, endpoint: str, path: str) -> None:
+    heard = send(gateway, "POST", path, {}, headers_of(endpoint, gateway.key))
+    refused(endpoint, heard, 404, code="path_not_found")
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {},
+        {"authorization": "Bearer "},
+        {"authorization": "Bearer hg_wrong"},
+        {"authorization": "Basic aGdfd3Jvbmc6"},
+        {"x-api-key": "hg_wrong"},
+        {"x-api-key": "hg_" + "x" * 5_000},
+        {"x-api-key": "caf\xe9"},
+    ],
+    ids=["none", "empty", "wrong", "basic", "wrong-x", "long", "latin"],
+)
+@pytest.mark.parametrize("endpoint", ENDPOINTS)
+def test_without_a_key_that_holds_nothing_is_served(
+    gateway: Gateway, sim: SimThread, endpoint: str, headers: dict[str, str]
+) -> None:
+    name = "keyless"
+    version = {"anthropic-version": "2023-06-01"} if endpoint in (MESSAGES, COUNT) else {}
+    body = body_of(endpoint, f"{PROVIDER[endpoint]}/{name}")
+    heard = send(gateway, "POST", f"/v1/{endpoint}", body, headers | version)
+    message = refused(endpoint, heard, 401, code="invalid_api_key")
+    assert all(value not in message for value in headers.values())
+    assert not asked(sim, name)
+
+
+@pytest.mark.parametrize("path", ["/v1/models", "/v1/models/gpt-sim", "/v1/usage"])
+def test_lists_want_a_key_too(gateway: Gateway, path: str) -> None:
+    refused(CHAT, send(gateway, "GET", path), 401, code="invalid_api_key")
+    refused(MESSAGES, send(gateway, "GET", path, headers=headers_of(MESSAGES, "hg_wrong")), 401)
+
+
+# -- clients that are slow, or leave -----------------------------------------------------------------
+
+
+def begin(connection: http.client.HTTPConnection, endpoint: str, key: str, body: bytes, length: int | None) -> None:
+    """Send a request's head and a part of its body; `length` None: in chunks."""
+    connection.putrequest("POST", f"/v1/{endpoint}")
+    for name, value in headers_of(endpoint, key).items():
+        connection.putheader(name, value)
+    if length is None:
+        connection.putheader("transfer-encoding", "chunked")
+        connection.endheaders(b"%x\r\n%s\r\n" % (len(body), body))
+    else:
+        connection.putheader("content-length", str(length))
+        connection.endheaders(body)
+
+
+@pytest.mark.parametrize("length", [1000, None], ids=["length", "chunks"])
+@pytest.mark.parametrize("endpoint", [CHAT, MESSAGES])
+def test_a_body_that_does_not_come(gateway: Gateway, endpoint: str, length: int | None) -> None:
+    with connected(gateway) as connection:
+        begin(connection, endpoint, gateway.key, b'{"model": "gpt-sim"', length)
+        heard = hear(connection)
+    refused(endpoint, heard, 408, code="request_timeout")
+    recorded(gateway, heard, "request_timeout")
+
+
+def test_half_a_head_is_given_up_and_stops_nobody(gateway: Gateway) -> None:
+    with connected(gateway) as connection:
+        connection.sock.sendall(b"POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\nauthorization: Bea")
+        assert ask(gateway, CHAT, body_of(CHAT, "gpt-sim")).status == 200
+        said = connection.sock.recv(10_000)
+    assert said == b"" or said.startswith(b"HTTP/1.1 408")
+
+
+@pytest.mark.parametrize("junk", [b"\x16\x03\x01\x02\x00\x01\x00", b"GET\r\n\r\n", b"\r\n" * 50 + b"\x00" * 50])
+def test_what_is_no_request_at_all_ends_its_connection(gateway: Gateway, junk: bytes) -> None:
+    with connected(gateway) as connection:
+        connection.sock.sendall(junk)
+        connection.sock.shutdown(socket.SHUT_WR)
+        said = connection.sock.recv(10_000)
+    assert said == b"" or said.startswith(b"HTTP/1.1 400")
+    assert ask(gateway, CHAT, body_of(CHAT, "gpt-sim")).status == 200
+
+
+def gone(gateway: Gateway, *, key: str | None = None, model: str | None = None) -> dict[str, Any]:
+    """Wait for the row of a client that left, and return it."""
+    rows = gateway.until(lambda reader: reader.calls(Filter(outcome="client_gone", key=key, model=model)))
+    assert len(rows) == 1
+    return gateway.call(rows[0]["id"])
+
+
+def test_a_client_that_leaves_in_the_middle_of_its_body(gateway: Gateway) -> None:
+    secret = gateway.new_key("leaves-early")
+    until_status(gateway, secret, 200)
+    with connected(gateway) as connection:
+        begin(connection, CHAT, secret, b'{"model": "gpt-sim"', 1000)
+    row = gone(gateway, key="leaves-early")
+    assert (row["status"], row["attempts"], row["cost_nano"]) == (499, [], 0)
+
+
+@pytest.mark.parametrize("endpoint", [CHAT, RESPONSES, MESSAGES])
+def test_a_client_that_leaves_a_stream(gateway: Gateway, sim: SimThread, endpoint: str) -> None:
+    """The upstream is let go at once; a vendor that bills on is owed the hold, one that stops what was streamed."""
+    kind = {CHAT: "openai", RESPONSES: "openai_responses", MESSAGES: "anthropic"}[endpoint]
+    for place in ("plain", "stops"):
+        name = f"leaves-{place}-{kind}"
+        leave(gateway, sim, endpoint, f"{place}-{kind}/{name}", stream=True)
+        sim.until(lambda name=name: asked(sim, name)[0].disconnected)  # type: ignore[misc]  # bound in the loop
+        row = gone(gateway, model=name)
+        [attempt] = row["attempts"]
+        assert (row["status"], attempt["failure"], row["basis"]) == (200, "client_gone", "estimated")
+        assert billed(*asked(sim, name)) <= row["cost_nano"]
+        assert (row["cost_nano"] == attempt["hold_nano"]) == (place == "plain")
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "provider", "stream", "extra"),
+    [
+        (CHAT, "openai", False, {}),
+        (MESSAGES, "anthropic", False, {}),
+        (RESPONSES, "responses", True, {"reasoning": {"effort": "low"}}),
+        (CHAT, "drains", True, {}),
+    ],
+    ids=["chat", "messages", "reasoning", "provider-says-so"],
+)
+def test_a_client_that_leaves_what_is_drained_pays_what_it_costs(
+    gateway: Gateway, sim: SimThread, endpoint: str, provider: str, stream: bool, extra: dict[str, Any]
+) -> None:
+    name = f"drained-{provider}-{stream}"
+    leave(gateway, sim, endpoint, f"{provider}/{name}", stream=stream, **extra)
+    sim.release()
+    rows = gateway.until(lambda reader: reader.calls(Filter(model=name)))
+    row = gateway.call(rows[0]["id"])
+    # Nobody watches a unary call's client: its answer is whole before it could be missed.
+    assert row["outcome"] == ("client_gone" if stream else "ok")
+    [request] = asked(sim, name)
+    assert request.finished
+    assert (row["cost_nano"], row["basis"]) == (billed(request), "computed")
+    assert row["output"] == request.usage.output > 0
+
+
+def leave(gateway: Gateway, sim: SimThread, endpoint: str, model: str, *, stream: bool, **extra: Any) -> None:
+    """Ask for an answer that the upstream holds back, and leave: a stream after its first content."""
+    name = model.partition("/")[2]
+    body = body_of(endpoint, model, "[[sim fault=hold tokens=20]]", stream=stream) | extra
+    with connected(gateway) as connection:
+        connection.request("POST", f"/v1/{endpoint}", msgspec.json.encode(body), headers_of(endpoint, gateway.key))
+        if stream:
+            answer = connection.getresponse()
+            assert answer.read1(1)
+        else:
+            sim.until(lambda: len(asked(sim, name)) == 1)
+
+
+def test_a_client_that_reads_slowly_stops_nobody_and_gets_all(gateway: Gateway, sim: SimThread) -> None:
+    body = body_of(CHAT, "openai/slow-reader", "[[sim tokens=5000]]", stream=True, max_tokens=5_000)
+    heard = b""
+    with connected(gateway) as connection:
+        connection.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 64 * 1024)
+        connection.request("POST", f"/v1/{CHAT}", msgspec.json.encode(body), headers_of(CHAT, gateway.key))
+        answer = connection.getresponse()
+        for _ in range(20):
+            heard += answer.read(100)
+            assert ask(gateway, CHAT, body_of(CHAT, "gpt-sim")).status == 200
+        heard += answer.read()
+    [request] = asked(sim, "slow-reader")
+    assert heard == request.answer
+    row = gateway.call(answer.headers["x-headgate-call"])
+    assert (row["outcome"], row["cost_nano"]) == ("ok", billed(request))
+
+
+@pytest.fixture(autouse=True)
+def _serves_on(gateway: Gateway) -> Iterator[None]:
+    """Whatever a client did, the worker lives and the log has no traceback of it."""
+    yield
+    assert send(gateway, "GET", "/readyz").status == 200
+    assert "Traceback" not in gateway.stderr
