@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 
+import msgspec
+
 from headgate.ledger.errors import BadRow
 from headgate.ledger.tables import DAY_NS, TOTAL_BUCKET
 from headgate.model.records import AttemptRow, CallRow
@@ -18,6 +20,13 @@ Balance = tuple[str, str, str, int, int]
 MAX_NANO = 10**15
 """A million USD for one call: sums of such amounts stay within 64 bits."""
 MAX_TOKENS = 10**12
+
+
+class Head(msgspec.Struct, frozen=True, gc=False):
+    """What a committed batch has read: its incarnation's counter after it, and the ledger's epoch."""
+
+    counter: int
+    epoch: int
 
 
 class Batch:

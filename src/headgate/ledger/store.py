@@ -8,18 +8,9 @@ from __future__ import annotations
 
 from typing import Protocol
 
-import msgspec
-
-from headgate.ledger.batch import Batch
+from headgate.ledger.batch import Batch, Head
 from headgate.ledger.connect import Durability
 from headgate.ledger.url import LedgerUrl
-
-
-class Head(msgspec.Struct, frozen=True, gc=False):
-    """What a committed batch has read: its incarnation's counter after it, and the ledger's epoch."""
-
-    counter: int
-    epoch: int
 
 
 class Store(Protocol):

@@ -8,10 +8,9 @@ from __future__ import annotations
 import msgspec
 import psycopg
 
-from headgate.ledger.batch import Batch
+from headgate.ledger.batch import Batch, Head
 from headgate.ledger.connect import Durability, PgConnection, connect_postgres, translate_postgres
 from headgate.ledger.errors import BadRow, StoreAbsent
-from headgate.ledger.store import Head
 from headgate.ledger.tables import calls
 from headgate.ledger.url import LedgerUrl
 

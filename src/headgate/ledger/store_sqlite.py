@@ -10,10 +10,9 @@ from typing import Any
 import msgspec
 
 from headgate.ledger import locks
-from headgate.ledger.batch import Batch
+from headgate.ledger.batch import Batch, Head
 from headgate.ledger.connect import Durability, connect_sqlite, translate_sqlite
 from headgate.ledger.errors import BadRow, LedgerUnusable, StoreAbsent
-from headgate.ledger.store import Head
 from headgate.ledger.url import LedgerUrl
 from headgate.model.records import AttemptRow, CallRow
 

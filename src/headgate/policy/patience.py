@@ -1,7 +1,12 @@
-"""When an attempt has taken too long. All times in ns of one monotonic clock."""
+"""When an attempt has taken too long, and how soon a client may try again. Times in ns of one monotonic clock."""
 
 from headgate.model.failure import Failure, FailureKind
 from headgate.model.route import Timeouts
+
+RETRY_SOON = 1
+"""Seconds of Retry-After while draining: another worker or replica takes over at once."""
+RETRY_STORE = 2
+"""Seconds of Retry-After while the ledger cannot be reached."""
 
 DEADLINE = Failure(FailureKind.DEADLINE, "the deadline over all attempts passed")
 NO_CONTENT = Failure(FailureKind.FIRST_TOKEN_TIMEOUT, "no content within the first-token timeout")

@@ -180,7 +180,6 @@ class Call(Reply):
     # -- what interrupts a call ------------------------------------------------------------------
 
     def expire(self, now: int) -> None:
-        """End what has taken too long; called a few times a second. `now` in monotonic ns."""
         quiet = now - self._waiting_since
         match self._waiting:
             case Waiting.NOTHING:
@@ -203,7 +202,6 @@ class Call(Reply):
                     self.interrupt(None)
 
     def end(self, failure: Failure) -> None:
-        """End the call with an error of ours, because the worker ends."""
         self.interrupt(DeadlinePassed(failure))
 
     def _overdue(self, now: int, quiet: int) -> Failure | None:

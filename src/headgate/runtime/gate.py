@@ -14,17 +14,15 @@ from headgate.model.identity import ANONYMOUS, Principal
 from headgate.model.records import AttemptRow, CallRow
 from headgate.model.route import Provider, Route
 from headgate.policy.health import HEALTHY, RouteHealth, observe
+from headgate.policy.patience import RETRY_SOON, RETRY_STORE
 from headgate.runtime.clock import Clock
 from headgate.runtime.metrics import Metrics
+from headgate.runtime.waiting import Interruptible
 from headgate.upstream.client import Client
 
 if TYPE_CHECKING:
     from headgate.config.settings import Settings
-    from headgate.runtime.call import Call
 
-RETRY_SOON = 1
-"""Seconds of Retry-After while draining: another worker or replica takes over at once."""
-RETRY_STORE = 2
 MAX_SECRET = 200
 
 
@@ -76,7 +74,7 @@ class Gate:
         self.identities: Mapping[bytes, Identity] = {}
         self.health: dict[str, RouteHealth] = {}
         self.metrics = Metrics()
-        self.active: set[Call] = set()
+        self.active: set[Interruptible] = set()
         self._idle: asyncio.Event | None = None
         self._nonce = nonce
         self._connect = connect
@@ -100,7 +98,7 @@ class Gate:
             self._idle.set()
         return self._idle
 
-    def leave(self, call: "Call") -> None:
+    def leave(self, call: Interruptible) -> None:
         """A call is over."""
         self.active.discard(call)
         if self._idle is not None and not self.active:

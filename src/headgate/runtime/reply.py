@@ -4,8 +4,8 @@ import asyncio
 
 from headgate.ledger.errors import LedgerError
 from headgate.model.errors import ErrorKind, HeadgateError
+from headgate.policy.patience import RETRY_STORE
 from headgate.runtime.clock import Clock
-from headgate.runtime.gate import RETRY_STORE
 from headgate.runtime.transport import ClientLeft, Headers, Sender, Transport
 from headgate.runtime.waiting import Interruptible, Waiting
 

@@ -1,9 +1,11 @@
 """A task that can be woken: by a timeout, or because its client has left."""
 
 import asyncio
+from abc import ABC, abstractmethod
 from enum import IntEnum
 
 from headgate.exchange.events import Event
+from headgate.model.failure import Failure
 from headgate.runtime.clock import Clock
 
 
@@ -18,7 +20,7 @@ class Waiting(IntEnum):
     BODY = 5
 
 
-class Interruptible:
+class Interruptible(ABC):
     """Base of a call. `interrupt` may be called from other tasks of the same loop; the rest is the task's own.
 
     Cancelling is the only way to wake a task out of a foreign await. `_woke` tells our own cancellations from
@@ -34,6 +36,14 @@ class Interruptible:
         self._waiting = Waiting.NOTHING
         self._waiting_since = 0
         self._woke = False
+
+    @abstractmethod
+    def expire(self, now: int) -> None:
+        """End what has taken too long; called a few times a second. `now` in monotonic ns."""
+
+    @abstractmethod
+    def end(self, failure: Failure) -> None:
+        """End with an error of ours, because the worker ends."""
 
     def interrupt(self, event: Event | None) -> None:
         """Wake the task with what happened; None ends a wait that needs no event."""
