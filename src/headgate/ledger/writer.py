@@ -20,12 +20,12 @@ from pathlib import Path
 import msgspec
 
 from headgate.ledger import incarnations
-from headgate.ledger.batch import Batch, Item
+from headgate.ledger.batch import Batch, Head, Item
 from headgate.ledger.connect import Durability
 from headgate.ledger.engine import Ledger
 from headgate.ledger.errors import BadRow, LedgerUnusable, WriterClosed
 from headgate.ledger.repair import scrub
-from headgate.ledger.store import Head, Store, open_store
+from headgate.ledger.store import Store, open_store
 from headgate.model.records import AttemptRow, CallRow
 
 _log = logging.getLogger("headgate.ledger")
