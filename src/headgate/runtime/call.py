@@ -38,7 +38,7 @@ from headgate.model.request import RequestHead
 from headgate.model.route import Plan
 from headgate.policy.estimate import hold
 from headgate.policy.failures import answer_for
-from headgate.policy.patience import overdue
+from headgate.policy.patience import RETRY_SOON, overdue
 from headgate.policy.select import plan as plan_call
 from headgate.protocols.codec import FrameTooLarge, MalformedStream, Piece, PieceKind, codec_for
 from headgate.runtime.attempt import Attempt
@@ -67,6 +67,7 @@ UNBEGUN = Exchange(drains=False)
 """What stands for the exchange of a call that has no plan yet; it is told nothing."""
 HOLD_GRANTED = HoldGranted()
 BROKE = Failure(FailureKind.INTERNAL, "the gateway broke on this call; see its log")
+SHUT_DOWN = HeadgateError(ErrorKind.SERVICE_UNAVAILABLE, "The gateway shut down; retry.", retry_after=RETRY_SOON)
 BODY_LATE = HeadgateError(ErrorKind.REQUEST_TIMEOUT, "The body did not arrive within server.body_timeout.")
 
 
@@ -147,7 +148,7 @@ class Call(Reply):
             return await body
         except asyncio.CancelledError:
             self._wake()
-            raise BODY_LATE from None
+            raise BODY_LATE if self._take_interruption() is None else SHUT_DOWN from None
         finally:
             self._waiting = Waiting.NOTHING
 
@@ -202,7 +203,8 @@ class Call(Reply):
                     self.interrupt(None)
 
     def end(self, failure: Failure) -> None:
-        self.interrupt(DeadlinePassed(failure))
+        if self._exchange.state != State.DONE:  # one that is over ends by itself
+            self.interrupt(DeadlinePassed(failure))
 
     def _overdue(self, now: int, quiet: int) -> Failure | None:
         attempt, head = self._attempt, self._head

@@ -9,7 +9,7 @@ import msgspec
 
 from headgate.config.units import parse_duration
 from headgate.ledger.engine import Ledger
-from headgate.ledger.views import Filter, GroupBy, Usage
+from headgate.ledger.views import Balance, Filter, GroupBy, Usage
 from headgate.model.catalog import Catalog
 from headgate.model.errors import ErrorKind, HeadgateError
 from headgate.model.identity import Principal
@@ -17,8 +17,11 @@ from headgate.model.money import format_usd
 from headgate.model.usage import Usage as Tokens
 from headgate.policy.select import may_use, nearest
 
-UsageQuery = Callable[[Principal, int | None], Awaitable[tuple[list[Usage], list[Usage]]]]
-"""(whose, since in ns since the epoch or None) → one sum or none, and the sums by model."""
+UsageQuery = Callable[[Principal, int], Awaitable[tuple[list[Balance], list[Usage]]]]
+"""(whose, since in ns since the epoch) → the key's balances over all time, and the sums by model since then."""
+
+DEFAULT_SINCE = "24h"
+MAX_NS = 2**63 - 1
 
 _encode = msgspec.json.Encoder().encode
 EPOCH = "1970-01-01T00:00:00Z"
@@ -62,30 +65,38 @@ def usage_query(ledger: Ledger) -> UsageQuery:
     """Return the question of `/v1/usage`, asked in a thread."""
     reader = ledger.reader()
 
-    async def ask(principal: Principal, since: int | None) -> tuple[list[Usage], list[Usage]]:
+    def ask(principal: Principal, since: int) -> tuple[list[Balance], list[Usage]]:
         where = Filter(since=since, key=principal.key, account=principal.account)
-        whole = await asyncio.to_thread(reader.usage, GroupBy.ALL, where)
-        return whole, await asyncio.to_thread(reader.usage, GroupBy.MODEL, where)
+        # Since tomorrow: the total alone. It survives retention, and costs the same for any number of calls.
+        totals = reader.balances("key", principal.key, since=MAX_NS)
+        return totals, reader.usage(GroupBy.MODEL, where)
 
-    return ask
+    async def in_thread(principal: Principal, since: int) -> tuple[list[Balance], list[Usage]]:
+        return await asyncio.to_thread(ask, principal, since)
+
+    return in_thread
 
 
 async def usage(query: UsageQuery, principal: Principal, query_string: str, now: int) -> bytes:
-    """Return what a key has used. `?since=24h` narrows it; without it all that the ledger holds counts."""
-    asked = parse_qs(query_string).get("since")
-    since = None
-    if asked:
-        try:
-            since = now - parse_duration(asked[-1])
-        except ValueError as error:
-            raise HeadgateError(ErrorKind.INVALID_REQUEST, f"since: {error}", param="since") from None
-    whole, by_model = await query(principal, since)
+    """Return what a key has used: in all, and by model for a while (`?since=`, 24h where it is not given)."""
+    asked = parse_qs(query_string).get("since", [DEFAULT_SINCE])[-1]
+    try:
+        since = max(0, now - parse_duration(asked))
+    except ValueError as error:
+        raise HeadgateError(ErrorKind.INVALID_REQUEST, f"since: {error}", param="since") from None
+    balances, by_model = await query(principal, since)
+    spent = {balance.unit: balance.spent for balance in balances}
     return _encode(
         {
             "object": "usage",
             "account": principal.account,
             "key": principal.key,
-            "total": _shown(whole[0]) if whole else NOTHING,
+            "all_time": {
+                "calls": spent.get("requests", 0),
+                "tokens": spent.get("tokens", 0),
+                "cost_usd": format_usd(spent.get("usd", 0)),
+            },
+            "since": asked,
             "models": [{"model": sums.group, **_shown(sums)} for sums in by_model],
         }
     )
@@ -100,16 +111,3 @@ def _shown(sums: Usage) -> dict[str, Any]:
         "unpriced_calls": sums.unknown_cost,
         "savings_usd": format_usd(sums.savings_nano),
     }
-
-
-NOTHING = _shown(
-    Usage(
-        group="all",
-        label=None,
-        requests=0,
-        **dict.fromkeys(Tokens.__struct_fields__, 0),
-        cost_nano=0,
-        unknown_cost=0,
-        savings_nano=0,
-    )
-)
