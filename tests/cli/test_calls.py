@@ -6,7 +6,6 @@ import pytest
 
 from headgate.ledger.engine import Ledger
 from headgate.ledger.tables import adjustments
-from headgate.surfaces.cli.output import moment
 
 from .conftest import HOUR, Run, a_call, an_attempt, record
 
@@ -218,8 +217,3 @@ def test_usage_by_what_is_no_group_is_a_usage_error(run: Run, filled: Ledger) ->
     result = run("usage", "--by", "colour")
     assert result.exit_code == 2
     assert "must be one of model" in result.stderr
-
-
-def test_times_are_utc_to_the_millisecond() -> None:
-    assert moment(0) == "1970-01-01T00:00:00.000Z"
-    assert moment(1_999_999) == "1970-01-01T00:00:00.001Z"

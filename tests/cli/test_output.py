@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from headgate.surfaces.cli.output import duration_text, plain, usd, usd_text
+from headgate.surfaces.cli.output import duration_text, plain, usd_text
 
 
 @pytest.mark.parametrize(
@@ -19,11 +19,6 @@ from headgate.surfaces.cli.output import duration_text, plain, usd, usd_text
 )
 def test_money_for_people(nano: int | None, text: str) -> None:
     assert usd_text(nano) == text
-
-
-def test_money_for_programs_is_exact_and_unknown_is_null() -> None:
-    assert usd(1) == "0.000000001"
-    assert usd(None) is None
 
 
 @pytest.mark.parametrize(("ns", "text"), [(None, "-"), (1_500_000, "1.5ms"), (2_340_000_000, "2.34s")])

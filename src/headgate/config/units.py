@@ -1,6 +1,7 @@
-"""Durations and sizes as people write them: `24h`, `500ms`, `1h30m`, `32MiB`."""
+"""Durations, sizes and times as people write them: `24h`, `500ms`, `1h30m`, `32MiB`, `2026-01-31`."""
 
 import re
+from datetime import UTC, datetime
 
 NS_PER = {
     "ns": 1,
@@ -22,10 +23,13 @@ BYTES_PER = {
     "GiB": 1 << 30,
 }
 MAX_DURATION = 3_660 * NS_PER["d"]
+MAX_TIME = 2**63 - 1
+"""The last ns since the Unix epoch that 64 bits hold, in the year 2262."""
 DURATION_PATTERN = r"^(\d{1,9}(\.\d{1,9})?(ns|us|ms|s|m|h|d|w))+$"
 SIZE_PATTERN = r"^\d{1,12}(\.\d{1,6})? ?(B|kB|MB|GB|KiB|MiB|GiB)?$"
 
 _DURATION = re.compile(DURATION_PATTERN, re.ASCII)
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _PART = re.compile(r"(\d+)(?:\.(\d+))?(ns|us|ms|s|m|h|d|w)", re.ASCII)
 _SIZE = re.compile(r"^(\d{1,12})(?:\.(\d{1,6}))? ?(B|kB|MB|GB|KiB|MiB|GiB)?$", re.ASCII)
 
@@ -46,6 +50,24 @@ def parse_duration(text: object) -> int:
     if total > MAX_DURATION:
         raise ValueError("is too long: ten years are the most")
     return total
+
+
+def parse_since(text: str, now: int) -> int:
+    """Return the ns since the epoch of a duration back from `now` (ns), a date or time (UTC unless it says), or `all`.
+
+    What lies before the epoch or beyond 64 bits is brought within. Raises ValueError where `text` is none of them.
+    """
+    if text == "all":
+        return 0
+    if _DURATION.match(text):
+        return max(now - parse_duration(text), 0)
+    try:
+        date = datetime.fromisoformat(text)
+    except ValueError:
+        raise ValueError("must be a duration back from now (24h), a date or a time in UTC, or all") from None
+    since = (date if date.tzinfo else date.replace(tzinfo=UTC)) - _EPOCH
+    ns = (since.days * 86_400 + since.seconds) * NS_PER["s"] + since.microseconds * NS_PER["us"]
+    return min(max(ns, 0), MAX_TIME)
 
 
 def parse_size(text: object) -> int:

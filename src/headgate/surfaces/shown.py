@@ -1,21 +1,26 @@
-"""What programs are shown: times in ISO 8601 (UTC), durations in ms, money as decimal strings in USD."""
+"""What programs are shown, the same on the command line (`--json`) and on the admin plane.
+
+Times are ISO 8601 in UTC, durations ms, money decimal strings in USD; None: nobody knows, which is not zero.
+"""
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from headgate.ledger.keys import KeyInfo, NewKey
-from headgate.ledger.views import Usage as UsageRow
 from headgate.model.money import format_usd
 from headgate.model.price import Prices, Rate
 from headgate.model.route import Route
 from headgate.model.usage import Usage
 
+if TYPE_CHECKING:
+    from headgate.ledger.keys import KeyInfo, NewKey
+    from headgate.ledger.views import Usage as UsageRow
+
 _SECOND_NS = 1_000_000_000
-CLASSES: tuple[str, ...] = Usage.__struct_fields__
-PRICED: tuple[str, ...] = tuple(name for name in Prices.__struct_fields__ if name != "request")
+_CLASSES: tuple[str, ...] = Usage.__struct_fields__
+_PRICED: tuple[str, ...] = tuple(name for name in Prices.__struct_fields__ if name != "request")
 
 
 def moment(ns: int) -> str:
@@ -39,45 +44,42 @@ def _usd(nano: int | None) -> str | None:
 
 def tokens(row: Mapping[str, Any]) -> dict[str, int]:
     """Return the counts by class, and `total_input` and `total_output` after them."""
-    usage = Usage(**{name: int(row[name]) for name in CLASSES})
+    usage = Usage(**{name: int(row[name]) for name in _CLASSES})
     return msgspec.structs.asdict(usage) | {"total_input": usage.total_input, "total_output": usage.total_output}
 
 
-def net_cost(cost: int | None, adjusted: int) -> int | None:
-    """Return a cost with its corrections, in nano-USD; None where nobody knows it."""
-    return None if cost is None and adjusted == 0 else (cost or 0) + adjusted
-
-
-_PLAIN = (
-    "id",
-    "account",
-    "key",
-    "key_name",
-    "session",
-    "endpoint",
-    "model_asked",
-    "model",
-    "route",
-    "status",
-    "outcome",
-    "error",
-    "attempts",
-    "basis",
-    "dropped",
-    "incarnation",
-)
+def net_cost(row: Mapping[str, Any]) -> int | None:
+    """Return the cost of a row of `Reader.calls` with its corrections, in nano-USD; None where nobody knows it."""
+    cost, adjusted = row["cost_nano"], int(row["adjusted_nano"])
+    return None if cost is None and adjusted == 0 else int(cost or 0) + adjusted
 
 
 def call(row: Mapping[str, Any]) -> dict[str, Any]:
     """Return a row of `Reader.calls`; the cost includes its corrections."""
-    return {name: row[name] for name in _PLAIN} | {
-        "stream": bool(row["stream"]),
+    return {
+        "id": row["id"],
         "started_at": moment(row["started_at"]),
+        "account": row["account"],
+        "key": row["key"],
+        "key_name": row["key_name"],
+        "session": row["session"],
+        "endpoint": row["endpoint"],
+        "model_asked": row["model_asked"],
+        "model": row["model"],
+        "route": row["route"],
+        "stream": bool(row["stream"]),
+        "status": row["status"],
+        "outcome": row["outcome"],
+        "error": row["error"],
+        "attempts": row["attempts"],
         "duration_ms": _ms(row["duration"]),
         "ttft_ms": _ms(row["ttft"]),
         "usage": tokens(row),
-        "cost_usd": _usd(net_cost(row["cost_nano"], row["adjusted_nano"])),
+        "cost_usd": _usd(net_cost(row)),
+        "basis": row["basis"],
         "savings_usd": format_usd(row["savings_nano"]),
+        "dropped": row["dropped"],
+        "incarnation": row["incarnation"],
     }
 
 
@@ -125,20 +127,25 @@ def _facts(facts: bytes) -> Any:
         return facts.decode("utf-8", "replace")
 
 
-def usage(by: str, row: UsageRow) -> dict[str, Any]:
-    """Return one group of `Reader.usage`; `group` is its name, or a day as a date."""
-    group = moment(row.group)[:10] if isinstance(row.group, int) else row.group
+def usage(by: str, row: "UsageRow") -> dict[str, Any]:
+    """Return one group of `Reader.usage`; its name (of a day the date) is `group`, and stands under `by` too."""
+    group = group_name(row)
     named = {"key_name": row.label} if by == "key" else {}
-    return {"group": group, **named, **_sums([row])}
+    return {"group": group, by: group, **named, **_sums([row])}
 
 
-def usage_total(rows: list[UsageRow]) -> dict[str, Any]:
+def group_name(row: "UsageRow") -> str:
+    """Return the name of a group of `Reader.usage`; of a day the date."""
+    return moment(row.group)[:10] if isinstance(row.group, int) else row.group
+
+
+def usage_total(rows: list["UsageRow"]) -> dict[str, Any]:
     """Return the sum of all groups."""
     return _sums(rows)
 
 
-def _sums(rows: list[UsageRow]) -> dict[str, Any]:
-    counts = {name: sum(getattr(row, name) for row in rows) for name in CLASSES}
+def _sums(rows: list["UsageRow"]) -> dict[str, Any]:
+    counts = {name: sum(getattr(row, name) for row in rows) for name in _CLASSES}
     return {
         "requests": sum(row.requests for row in rows),
         "usage": tokens(counts),
@@ -148,14 +155,13 @@ def _sums(rows: list[UsageRow]) -> dict[str, Any]:
     }
 
 
-def key(info: KeyInfo, now: int) -> dict[str, Any]:
+def key(info: "KeyInfo", now: int) -> dict[str, Any]:
     """Return a key as people may see it; never its secret."""
-    expired = info.expires_at is not None and info.expires_at <= now
     return {
         "id": info.id,
         "account": info.account,
         "name": info.name,
-        "state": "revoked" if info.revoked_at is not None else "expired" if expired else "active",
+        "state": key_state(info, now),
         "source": info.source,
         "prefixes": list(info.prefixes),
         "models": None if info.allowed_models is None else list(info.allowed_models),
@@ -165,7 +171,14 @@ def key(info: KeyInfo, now: int) -> dict[str, Any]:
     }
 
 
-def new_key(made: NewKey, **times: int | None) -> dict[str, Any]:
+def key_state(info: "KeyInfo", now: int) -> str:
+    """Return `active`, `expired` or `revoked`."""
+    if info.revoked_at is not None:
+        return "revoked"
+    return "expired" if info.expires_at is not None and info.expires_at <= now else "active"
+
+
+def new_key(made: "NewKey", **times: int | None) -> dict[str, Any]:
     """Return a key just created or rotated, with its secret: the only time that it is shown."""
     shown = {"key": made.secret, "id": made.id, "account": made.account, "name": made.name}
     return shown | {name: _moment(at) for name, at in times.items()}
@@ -173,7 +186,7 @@ def new_key(made: NewKey, **times: int | None) -> dict[str, Any]:
 
 def route(one: Route) -> dict[str, Any]:
     """Return a route with its prices in USD per million tokens; null: nobody knows. Nothing of its credential."""
-    rates: dict[str, Rate | None] = {name: getattr(one.prices, name) for name in PRICED}
+    rates: dict[str, Rate | None] = {name: getattr(one.prices, name) for name in _PRICED}
     return {
         "route": one.name,
         "provider": one.provider.name,

@@ -1,13 +1,12 @@
 """What can be asked: parameters of a query and bodies, each read strictly, so that a slip of the pen is no answer."""
 
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import parse_qsl
 
 import msgspec
 
-from headgate.config.units import parse_duration
+from headgate.config.units import parse_duration, parse_since
 from headgate.ledger.keys import valid_name
 from headgate.ledger.views import GroupBy
 from headgate.model.records import Outcome
@@ -16,9 +15,6 @@ from headgate.surfaces.admin.errors import invalid
 MAX_CALLS = 1000
 DEFAULT_CALLS = 100
 _MAX_FIELDS = 32
-_MAX_TIME = 2**63 - 1
-_SECOND_NS = 1_000_000_000
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class Param(msgspec.Struct, frozen=True):
@@ -55,25 +51,6 @@ def _value(param: Param, text: str | None, now: int) -> Any:
         return param.read(text, now)
     except ValueError as error:
         raise invalid(f"{param.name}: {error}") from None
-
-
-def read_time(text: str, now: int) -> int:
-    """Return the ns since the epoch of a duration back from now, a date or time (UTC unless it says), or `all`."""
-    if text == "all":
-        return 0
-    try:
-        date = datetime.fromisoformat(text)
-    except ValueError:
-        try:
-            return max(now - parse_duration(text), 0)
-        except ValueError:
-            raise ValueError("must be a duration back from now (24h), a date or a time in UTC, or all") from None
-    try:
-        since = (date if date.tzinfo else date.replace(tzinfo=UTC)) - _EPOCH
-    except OverflowError:
-        raise ValueError("is out of range") from None
-    ns = (since.days * 86_400 + since.seconds) * _SECOND_NS + since.microseconds * 1000
-    return min(max(ns, 0), _MAX_TIME)
 
 
 def _read_limit(text: str, _now: int) -> int:
@@ -125,7 +102,7 @@ BY = Param(
 def since(default: str) -> Param:
     """Return the parameter `since` with this default."""
     about = "From when: a duration back from now (24h), a date or a time in ISO 8601 (UTC unless it says), or all."
-    return Param("since", about, {"type": "string", "default": default}, read_time, default)
+    return Param("since", about, {"type": "string", "default": default}, parse_since, default)
 
 
 class NewKeyBody(msgspec.Struct, forbid_unknown_fields=True):

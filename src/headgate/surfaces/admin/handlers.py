@@ -10,7 +10,8 @@ from headgate.config.problems import ConfigError
 from headgate.ledger import keys as key_store
 from headgate.ledger.keys import NewKey
 from headgate.ledger.views import Filter, GroupBy
-from headgate.surfaces.admin import prometheus, shown
+from headgate.surfaces import shown
+from headgate.surfaces.admin import prometheus
 from headgate.surfaces.admin.asking import NewKeyBody, RotateBody, duration_of
 from headgate.surfaces.admin.errors import Refused, refusal_of_config
 from headgate.surfaces.admin.plane import Asked, Plane, Reply, reply

@@ -4,20 +4,17 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from headgate.surfaces.cli.common import ConfigOption, JsonOption, ledger_of, now_ns, since_of
+from headgate.surfaces import shown
+from headgate.surfaces.cli.common import ConfigOption, JsonOption, ledger_of, since_of
 from headgate.surfaces.cli.output import (
     Complaint,
     duration_text,
-    milliseconds,
-    moment,
     moment_text,
     say,
     say_json,
     table,
-    usd,
     usd_text,
 )
-from headgate.surfaces.cli.tokens import tokens_of
 
 if TYPE_CHECKING:
     from headgate.ledger.views import Filter
@@ -58,7 +55,7 @@ def calls(
         found = ledger.reader().calls(where, limit=limit)
     if json:
         for call in found:
-            say_json(call_json(call))
+            say_json(shown.call(call))
         return
     if not found:
         say("There are no such calls.")
@@ -81,18 +78,10 @@ def show(
         call = ledger.reader().call(call_id)
     if call is None:
         raise Complaint(f"there is no call {call_id!r}; see: headgate calls")
-    attempts, fixes = call["attempts"], call["adjustments"]
-    call = {**call, "attempts": call["attempt_count"], "adjusted_nano": sum(fix["delta_nano"] for fix in fixes)}
     if json:
-        facts = bytes(call["facts"]).decode("utf-8", "replace")
-        whole = call_json(call) | {
-            "tries": [_attempt_json(attempt) for attempt in attempts],
-            "adjustments": [_fix_json(fix) for fix in fixes],
-            "facts": _parsed(facts),
-        }
-        say_json(whole)
-        return
-    _show_call(call, attempts, fixes)
+        say_json(shown.call_whole(call))
+    else:
+        _show_call(call)
 
 
 def filter_of(
@@ -109,82 +98,11 @@ def filter_of(
 
     if outcome is not None and outcome not in set(Outcome):
         raise typer.BadParameter(f"must be one of {', '.join(Outcome)}", param_hint="--outcome")
-    return Filter(since=since_of(since, now_ns()), key=key, account=account, model=model, outcome=outcome)
-
-
-def net_cost(row: dict[str, Any]) -> int | None:
-    """Return a call's cost with its corrections, in nano-USD; None where nobody knows it."""
-    cost, adjusted = row["cost_nano"], row.get("adjusted_nano") or 0
-    if cost is None and adjusted == 0:
-        return None
-    return int(cost or 0) + int(adjusted)
-
-
-def call_json(call: dict[str, Any]) -> dict[str, Any]:
-    """Return a call for programs: times in ISO 8601, durations in ms, money as decimal strings in USD."""
-    return {
-        "id": call["id"],
-        "started_at": moment(call["started_at"]),
-        "account": call["account"],
-        "key": call["key"],
-        "key_name": call["key_name"],
-        "session": call["session"],
-        "endpoint": call["endpoint"],
-        "model_asked": call["model_asked"],
-        "model": call["model"],
-        "route": call["route"],
-        "stream": bool(call["stream"]),
-        "status": call["status"],
-        "outcome": call["outcome"],
-        "error": call["error"],
-        "attempts": call["attempts"],
-        "duration_ms": milliseconds(call["duration"]),
-        "ttft_ms": milliseconds(call["ttft"]),
-        "usage": tokens_of(call),
-        "cost_usd": usd(net_cost(call)),
-        "basis": call["basis"],
-        "savings_usd": usd(call["savings_nano"]),
-        "dropped": call["dropped"],
-        "incarnation": call["incarnation"],
-    }
-
-
-def _attempt_json(attempt: dict[str, Any]) -> dict[str, Any]:
-    kept = ("no", "provider", "upstream_name", "backend", "model", "state", "status", "failure", "message", "basis")
-    return {key: attempt[key] for key in kept} | {
-        "started_at": moment(attempt["started_at"]),
-        "duration_ms": milliseconds(attempt["duration"]),
-        "ttft_ms": milliseconds(attempt["ttft"]),
-        "usage": tokens_of(attempt),
-        "hold_usd": usd(attempt["hold_nano"]),
-        "cost_usd": usd(attempt["cost_nano"]),
-        "savings_usd": usd(attempt["savings_nano"]),
-        "incarnation": attempt["incarnation"],
-    }
-
-
-def _fix_json(fix: dict[str, Any]) -> dict[str, Any]:
-    return {
-        "no": fix["no"],
-        "at": moment(fix["at"]),
-        "delta_usd": usd(fix["delta_nano"]),
-        "target_usd": usd(fix["target_nano"]),
-        "reason": fix["reason"],
-        "author": fix["author"],
-    }
-
-
-def _parsed(facts: str) -> Any:
-    from json import JSONDecodeError, loads
-
-    try:
-        return loads(facts) if facts else None
-    except JSONDecodeError:
-        return facts
+    return Filter(since=since_of(since), key=key, account=account, model=model, outcome=outcome)
 
 
 def _row(call: dict[str, Any]) -> tuple[str, ...]:
-    usage = tokens_of(call)
+    usage = shown.tokens(call)
     return (
         moment_text(call["started_at"]),
         call["id"],
@@ -195,13 +113,15 @@ def _row(call: dict[str, Any]) -> tuple[str, ...]:
         call["error"] or call["outcome"],
         str(usage["total_input"]),
         str(usage["total_output"]),
-        usd_text(net_cost(call)),
+        usd_text(shown.net_cost(call)),
         duration_text(call["duration"]),
     )
 
 
-def _show_call(call: dict[str, Any], attempts: list[dict[str, Any]], fixes: list[dict[str, Any]]) -> None:
-    for name, value in call_json(call).items():
+def _show_call(call: dict[str, Any]) -> None:
+    for name, value in shown.call_whole(call).items():
+        if name in {"tries", "adjustments", "facts"}:
+            continue
         if isinstance(value, dict):
             counts = ", ".join(f"{kind} {count}" for kind, count in value.items() if count)
             say(f"{name}: {counts or 'none'}")
@@ -217,19 +137,19 @@ def _show_call(call: dict[str, Any], attempts: list[dict[str, Any]], fixes: list
                 attempt["state"],
                 str(attempt["status"] or "-"),
                 attempt["failure"] or "-",
-                str(tokens_of(attempt)["total_input"]),
-                str(tokens_of(attempt)["total_output"]),
+                str(shown.tokens(attempt)["total_input"]),
+                str(shown.tokens(attempt)["total_output"]),
                 usd_text(attempt["hold_nano"]),
                 usd_text(attempt["cost_nano"]),
                 attempt["basis"],
                 duration_text(attempt["duration"]),
                 attempt["message"] or "",
             )
-            for attempt in attempts
+            for attempt in call["attempts"]
         ],
         numeric=("no", "status", "in", "out", "hold", "cost", "took"),
     )
-    for fix in fixes:
+    for fix in call["adjustments"]:
         say(
             f"corrected attempt {fix['no']} to {usd_text(fix['target_nano'])} at {moment_text(fix['at'])}"
             f" by {fix['author']}: {fix['reason']}"

@@ -4,7 +4,6 @@ import contextlib
 import os
 import time
 from collections.abc import Iterator
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -64,23 +63,24 @@ def duration_of(text: str, option: str) -> int:
     """Return the ns of a duration given as an option's value; a usage error where it is none."""
     from headgate.config.units import parse_duration
 
-    try:
+    with _usage_error(option):
         return parse_duration(text)
+
+
+def since_of(text: str) -> int:
+    """Return the ns since the epoch from which `--since` counts; a usage error where it says no time."""
+    from headgate.config.units import parse_since
+
+    with _usage_error("--since"):
+        return parse_since(text, now_ns())
+
+
+@contextlib.contextmanager
+def _usage_error(option: str) -> Iterator[None]:
+    try:
+        yield
     except ValueError as error:
         raise typer.BadParameter(f"{error}", param_hint=option) from None
-
-
-def since_of(text: str, now: int) -> int:
-    """Return the time in ns from which `--since` counts: a duration back from now, a date (UTC) or `all`."""
-    if text == "all":
-        return 0
-    try:
-        date = datetime.fromisoformat(text)
-    except ValueError:
-        return max(now - duration_of(text, "--since"), 0)
-    if date.tzinfo is None:
-        date = date.replace(tzinfo=UTC)
-    return int(date.timestamp()) * 10**9
 
 
 def not_both(argument: str | None, option: str | None, name: str) -> str | None:

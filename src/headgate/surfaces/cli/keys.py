@@ -5,11 +5,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from headgate.surfaces import shown
 from headgate.surfaces.cli.common import ConfigOption, JsonOption, duration_of, ledger_of, not_both, now_ns
-from headgate.surfaces.cli.output import moment, moment_text, say, say_json, table
+from headgate.surfaces.cli.output import moment_text, say, say_json, table
 
 if TYPE_CHECKING:
-    from headgate.ledger.keys import KeyInfo, NewKey
+    from headgate.ledger.keys import NewKey
 
 app = typer.Typer(help="Keys of clients: create, list, rotate, revoke.", no_args_is_help=True, rich_markup_mode=None)
 
@@ -44,7 +45,7 @@ def create(
     end = None if expires is None else now + duration_of(expires, "--expires")
     with ledger_of(config, create=True) as ledger, ledger.write() as connection:
         key = create_key(connection, account=account, name=chosen, now=now, allowed_models=models, expires_at=end)
-    _show_new(key, as_json=json, extra={"expires_at": None if end is None else moment(end)})
+    _show_new(key, as_json=json, expires_at=end)
 
 
 @app.command("list")
@@ -57,7 +58,7 @@ def list_(account: AccountOption = None, json: JsonOption = False, config: Confi
         keys = list_keys(connection, now=now, account=account)
     if json:
         for key in keys:
-            say_json(_as_json(key, now))
+            say_json(shown.key(key, now))
         return
     if not keys:
         say("There are no keys yet; create one with: headgate keys create NAME")
@@ -69,7 +70,7 @@ def list_(account: AccountOption = None, json: JsonOption = False, config: Confi
                 key.id,
                 key.account,
                 key.name,
-                _state(key, now),
+                shown.key_state(key, now),
                 ", ".join(f"{prefix}..." for prefix in key.prefixes),
                 "all" if key.allowed_models is None else ", ".join(key.allowed_models),
                 moment_text(key.created_at),
@@ -96,7 +97,7 @@ def rotate(
     now, more = now_ns(), duration_of(grace, "--grace")
     with ledger_of(config) as ledger, ledger.write() as connection:
         new = rotate_key(connection, find_key(connection, key, account=account), now=now, grace=more)
-    _show_new(new, as_json=json, extra={"old_until": moment(now + more)})
+    _show_new(new, as_json=json, old_until=now + more)
 
 
 @app.command()
@@ -116,30 +117,9 @@ def revoke(
         say(f"{found} is revoked. Running gateways refuse it within seconds.")
 
 
-def _show_new(key: "NewKey", *, as_json: bool, extra: dict[str, str | None]) -> None:
+def _show_new(key: "NewKey", *, as_json: bool, **times: int | None) -> None:
     if as_json:
-        say_json({"key": key.secret, "id": key.id, "account": key.account, "name": key.name, **extra})
+        say_json(shown.new_key(key, **times))
         return
     say(key.secret)
     typer.echo(f"This is {key.name!r} of account {key.account!r}, id {key.id}. It is not shown again.", err=True)
-
-
-def _state(key: "KeyInfo", now: int) -> str:
-    if key.revoked_at is not None:
-        return "revoked"
-    return "expired" if key.expires_at is not None and key.expires_at <= now else "active"
-
-
-def _as_json(key: "KeyInfo", now: int) -> dict[str, object]:
-    return {
-        "id": key.id,
-        "account": key.account,
-        "name": key.name,
-        "state": _state(key, now),
-        "source": key.source,
-        "prefixes": list(key.prefixes),
-        "models": None if key.allowed_models is None else list(key.allowed_models),
-        "created_at": moment(key.created_at),
-        "expires_at": None if key.expires_at is None else moment(key.expires_at),
-        "revoked_at": None if key.revoked_at is None else moment(key.revoked_at),
-    }

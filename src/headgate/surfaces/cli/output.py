@@ -9,8 +9,6 @@ from typing import Any
 
 import typer
 
-from headgate.model.money import format_usd
-
 PROBLEM = 1
 USAGE = 2
 
@@ -78,11 +76,6 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[str]], numeric: Iterab
     console.print(grid)
 
 
-def usd(nano: int | None) -> str | None:
-    """Return an amount for JSON: a decimal string in USD, None where it is unknown."""
-    return None if nano is None else format_usd(nano)
-
-
 def usd_text(nano: int | None) -> str:
     """Return an amount for people, to a millionth of a dollar, rounded half up; "unknown" where it is."""
     if nano is None:
@@ -95,20 +88,9 @@ def usd_text(nano: int | None) -> str:
     return f"{sign}${micro // 1_000_000}.{micro % 1_000_000:06d}"
 
 
-def moment(ns: int) -> str:
-    """Return ns since the Unix epoch as ISO 8601 in UTC, to the millisecond."""
-    seconds, rest = divmod(ns, 10**9)
-    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}.{rest // 10**6:03d}Z"
-
-
 def moment_text(ns: int) -> str:
     """Return ns since the Unix epoch for people, in UTC, to the second."""
     return f"{datetime.fromtimestamp(ns // 10**9, UTC):%Y-%m-%d %H:%M:%S}"
-
-
-def milliseconds(ns: int | None) -> float | None:
-    """Return a duration for JSON, in ms."""
-    return None if ns is None else round(ns / 1e6, 3)
 
 
 def duration_text(ns: int | None) -> str:

@@ -1,13 +1,13 @@
 """`headgate usage`."""
 
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from headgate.surfaces import shown
 from headgate.surfaces.cli.calls import AccountOption, KeyOption, ModelOption, SinceOption, filter_of
 from headgate.surfaces.cli.common import ConfigOption, JsonOption, ledger_of
-from headgate.surfaces.cli.output import moment, say, say_json, table, usd, usd_text
-from headgate.surfaces.cli.tokens import CLASSES, tokens_of
+from headgate.surfaces.cli.output import say, say_json, table, usd_text
 
 if TYPE_CHECKING:
     from headgate.ledger.views import Usage
@@ -36,7 +36,7 @@ def usage(
         total = reader.usage(GroupBy.ALL, where)
     if json:
         for group in groups:
-            say_json(_as_json(by, group))
+            say_json(shown.usage(by, group))
         return
     if not groups:
         say("There are no calls in this time; see further back with --since 30d or --since all.")
@@ -48,21 +48,9 @@ def usage(
     table(columns, rows, numeric=columns[1:])
 
 
-def _name(by: str, group: "Usage") -> str:
-    if by == "total":
-        return "total"
-    if by == "day":
-        return moment(int(group.group))[:10]
-    return str(group.label or group.group)
-
-
-def _counts(group: "Usage") -> dict[str, int]:
-    return tokens_of({name: getattr(group, name) for name in CLASSES})
-
-
 def _row(by: str, group: "Usage") -> tuple[str, ...]:
     return (
-        _name(by, group) or "-",
+        "total" if by == "total" else group.label or shown.group_name(group) or "-",
         str(group.requests),
         str(group.input + group.input_audio),
         str(group.cache_read + group.cache_read_audio),
@@ -72,17 +60,3 @@ def _row(by: str, group: "Usage") -> tuple[str, ...]:
         str(group.unknown_cost),
         usd_text(group.savings_nano),
     )
-
-
-def _as_json(by: str, group: "Usage") -> dict[str, Any]:
-    name = _name(by, group) if by == "day" else str(group.group)
-    whole: dict[str, Any] = {by: name}
-    if by == "key":
-        whole["key_name"] = group.label
-    return whole | {
-        "requests": group.requests,
-        "usage": _counts(group),
-        "cost_usd": usd(group.cost_nano),
-        "unknown_cost": group.unknown_cost,
-        "savings_usd": usd(group.savings_nano),
-    }
