@@ -241,11 +241,11 @@ def settle_down() -> None:
 async def live(control: socket.socket, listen: Listen) -> int:
     """Be a worker on this control socket; return the exit status."""
     channel = await Channel.open(control)
-    start = await channel.receive()
-    if not isinstance(start, Start):
-        return 1
-    configure_logs(start.fixed.log_level, as_json=start.overrides.log_json)
     try:
+        start = await channel.receive()
+        if not isinstance(start, Start):
+            return 1
+        configure_logs(start.fixed.log_level, as_json=start.overrides.log_json)
         await Worker(start, channel, listen, SYSTEM).run()
     except (ConfigError, LedgerError) as error:
         channel.send(Fatal(str(error)))
