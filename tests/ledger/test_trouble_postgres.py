@@ -17,7 +17,7 @@ import pytest
 from tests.ledger.rows import attempt_row, call_row, until
 
 from headgate.ledger import incarnations
-from headgate.ledger.connect import Durability, connect_postgres
+from headgate.ledger.connect import Durability, connect_postgres, translate_postgres
 from headgate.ledger.engine import open_ledger
 from headgate.ledger.errors import LedgerUnusable
 from headgate.ledger.url import parse_url
@@ -131,6 +131,27 @@ def test_a_connection_cannot_hold_up_the_others(postgres_url: str, durability: s
     found = {name: connection.execute(f"SHOW {name}".encode()).fetchone() for name in wanted}
     connection.close()
     assert found == {name: (value,) for name, value in wanted.items()}
+
+
+def test_a_reader_may_look_at_its_rows_for_longer(postgres_url: str) -> None:
+    connection = connect_postgres(parse_url(postgres_url), durability=None)
+    found = connection.execute("SHOW idle_in_transaction_session_timeout").fetchone()
+    connection.close()
+    assert found == ("30s",)
+
+
+async def test_a_transaction_that_stood_still_is_no_read_only_server(postgres_url: str) -> None:
+    url = parse_url(postgres_url)
+    connection = connect_postgres(url, durability=Durability.CALL)
+    connection.execute("SET idle_in_transaction_session_timeout = 1")
+    connection.execute("BEGIN")
+    with psycopg.connect(postgres_url, autocommit=True) as other:
+        mine = "SELECT 1 FROM pg_stat_activity WHERE pid = %s"
+        await until(lambda: other.execute(mine, (connection.info.backend_pid,)).fetchone() is None)
+    with pytest.raises(psycopg.Error) as caught:
+        connection.execute("SELECT 1")
+    connection.close()
+    assert "stood still" in str(translate_postgres(caught.value, url))
 
 
 def database(url: str) -> str:

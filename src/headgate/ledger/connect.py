@@ -18,6 +18,8 @@ PgConnection = psycopg.Connection[tuple[Any, ...]]
 BUSY_TIMEOUT_MS = 2_000
 STATEMENT_TIMEOUT_MS = 2_000
 IDLE_TIMEOUT_MS = 500
+READ_IDLE_TIMEOUT_MS = 30_000
+"""A reader holds up nobody, and may look at many rows between two statements."""
 _CONNECT_WORDS: dict[str, str | int] = {
     "connect_timeout": 2,
     "tcp_user_timeout": 2_000,
@@ -86,12 +88,12 @@ def connect_postgres(
         connection = psycopg.Connection.connect(autocommit=True, row_factory=tuple_row, **words)
     except psycopg.Error as error:
         raise translate_postgres(error, url) from None
-    read_only = "on" if durability is None else "off"
+    read_only, idle = ("on", READ_IDLE_TIMEOUT_MS) if durability is None else ("off", IDLE_TIMEOUT_MS)
     commit = "off" if durability is Durability.BATCH else "on"
     try:
         connection.execute(
             f"SET statement_timeout = {int(statement_timeout_ms)};"
-            f"SET idle_in_transaction_session_timeout = {IDLE_TIMEOUT_MS};"
+            f"SET idle_in_transaction_session_timeout = {idle};"
             f"SET default_transaction_read_only = {read_only}; SET synchronous_commit = {commit};"
             "SET client_min_messages = error".encode()
         )
@@ -141,6 +143,7 @@ _PG_ADVICE = {
     "3D": "has no such database. Create it: createdb NAME.",
     "42": "lacks tables or rights that Headgate needs. Start `headgate serve` once so that it migrates, "
     "as a user who may create tables.",
+    "25P03": "ended a transaction that stood still for too long. Is this machine overloaded?",
     "25": "is read-only now. Point ledger.url at the primary server.",
     "53": "is out of disk, memory or connections. Free some, then try again.",
     "57": "stopped the statement or is shutting down. It is tried again.",
@@ -162,5 +165,5 @@ def translate_postgres(error: psycopg.Error, url: LedgerUrl) -> StoreAbsent | Ba
         state = "28"
     if not state and "does not exist" in said:
         state = "3D"
-    advice = _PG_ADVICE.get(state[:2] or "08", "cannot be used now.")
+    advice = _PG_ADVICE.get(state) or _PG_ADVICE.get(state[:2] or "08", "cannot be used now.")
     return StoreAbsent(f"The ledger {url.shown} {advice} ({said[:300]})")
