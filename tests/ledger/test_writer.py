@@ -189,10 +189,11 @@ async def test_a_writer_declared_dead_goes_on_as_another(writer: Writer, ledger:
 
 
 async def test_an_error_in_the_thread_is_loud(
-    writer: Writer, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    ledger: Ledger, lock_dir: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     failed: asyncio.Future[BaseException] = asyncio.get_running_loop().create_future()
-    writer._on_failure = failed.set_result
+    writer = Writer(ledger, Durability.CALL, lock_dir, on_failure=failed.set_result)
+    writer.start(asyncio.get_running_loop())
 
     def broken(*_: object) -> None:
         raise ZeroDivisionError

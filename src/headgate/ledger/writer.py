@@ -20,6 +20,7 @@ from pathlib import Path
 import msgspec
 
 from headgate.ledger import incarnations
+from headgate.ledger.answers import Answers, Committed, EpochSeen, Failed
 from headgate.ledger.batch import Batch, Head, Item
 from headgate.ledger.connect import Durability
 from headgate.ledger.engine import Ledger
@@ -36,10 +37,6 @@ GATHER = 0.001
 and 14 µs in one of sixteen. A call that is alone never waits."""
 _FIRST_PAUSE = 0.05
 _LONGEST_PAUSE = 1.0
-
-EpochSeen = Callable[[int], None]
-Committed = Callable[[Sequence[CallRow], Sequence[AttemptRow]], None]
-Failed = Callable[[BaseException], None]
 
 
 class Pace(msgspec.Struct, frozen=True, gc=False):
@@ -80,9 +77,7 @@ class Writer:
         self._ledger = ledger
         self._durability = durability
         self._directory = lock_directory
-        self._on_epoch = on_epoch
-        self._on_commit = on_commit
-        self._on_failure = on_failure
+        self._answers = Answers(on_epoch, on_commit, on_failure)
         self._clock = clock
         self._pace = pace
         self._queue: queue.SimpleQueue[Item | None] = queue.SimpleQueue()
@@ -100,7 +95,7 @@ class Writer:
 
         Blocks for a moment. Raises LedgerUnusable.
         """
-        self._loop = loop
+        self._answers.loop = loop
         self._epoch = epoch
         self._store: Store = open_store(self._ledger.url, self._durability)
         try:
@@ -191,7 +186,7 @@ class Writer:
                     waiting.extend(self._halve(batch, error))
         except BaseException as error:  # passed on: those who wait must hear of it whatever happened
             for rest in waiting:
-                self._reject(rest, WriterClosed(f"the ledger's writer has stopped: {error}"))
+                self._answers.refused(rest, WriterClosed(f"the ledger's writer has stopped: {error}"))
             raise
 
     def _write(self, batch: Batch) -> BadRow | None:
@@ -261,13 +256,8 @@ class Writer:
             _log.warning("call %s held text that the store cannot keep; it was replaced", batch.calls[0].id)
             return [batch.items]
         self.bad_rows += len(batch.items)
-        self._reject(batch.items, error)
+        self._answers.refused(batch.items, error)
         return []
-
-    def _reject(self, items: Sequence[Item], error: Exception) -> None:
-        for call, _, _ in items:
-            _log.critical("call %s is not in the ledger: %s", call.id, error)
-        self._on_loop(_settle, [waiter for _, _, waiter in items if waiter is not None], error)
 
     def _deliver(self, batch: Batch, head: Head) -> None:
         self._waiting_since = math.inf
@@ -277,16 +267,7 @@ class Writer:
         changed = head.epoch != self._epoch
         self._epoch = head.epoch
         if batch.items or changed:
-            self._on_loop(self._delivered, batch, head.epoch if changed else None)
-
-    def _delivered(self, batch: Batch, epoch: int | None) -> None:
-        for _, _, waiter in batch.items:
-            if waiter is not None and not waiter.done():
-                waiter.set_result(None)
-        if self._on_commit is not None and batch.items:
-            self._on_commit(batch.calls, batch.attempts)
-        if epoch is not None and self._on_epoch is not None:
-            self._on_epoch(epoch)
+            self._answers.committed(batch, head.epoch if changed else None)
 
     def _retire(self) -> None:
         try:
@@ -304,9 +285,8 @@ class Writer:
         _log.critical("the ledger's writer has stopped: %s", error, exc_info=error)
         self._reject_queued()
         # Once more on the loop: what a submit that was under way has queued since.
-        self._on_loop(self._reject_queued)
-        if self._on_failure is not None:
-            self._on_loop(self._on_failure, error)
+        self._answers.soon(self._reject_queued)
+        self._answers.ended(error)
 
     def _reject_queued(self) -> None:
         rest: list[Item] = []
@@ -316,15 +296,4 @@ class Writer:
                 if item is not None:
                     rest.append(item)
         if rest:
-            self._reject(rest, WriterClosed(f"the ledger's writer has stopped: {self.failure}"))
-
-    def _on_loop(self, function: Callable[..., object], *arguments: object) -> None:
-        # A loop that is closed has nobody left who waits.
-        with contextlib.suppress(RuntimeError):
-            self._loop.call_soon_threadsafe(function, *arguments)
-
-
-def _settle(waiters: Sequence[asyncio.Future[None]], error: Exception) -> None:
-    for waiter in waiters:
-        if not waiter.done():
-            waiter.set_exception(error)
+            self._answers.refused(rest, WriterClosed(f"the ledger's writer has stopped: {self.failure}"))
