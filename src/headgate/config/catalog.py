@@ -4,7 +4,8 @@ import re
 from collections.abc import Iterable
 from datetime import datetime
 
-from headgate.config.prices import lookup, models_of, override, spellings_of
+from headgate.config.bundled import lookup, models_of, spellings_of
+from headgate.config.prices import override
 from headgate.config.schema import Config, ModelConfig, ProviderConfig
 from headgate.config.vendors import cut_stops_billing, default_base_url, normal_base_url
 from headgate.model.catalog import Catalog, CatalogProvider, Model, VirtualModel

@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field, SecretStr, WithJsonSchema
 
+from headgate.config.prices import override
 from headgate.config.units import DURATION_PATTERN, SIZE_PATTERN, parse_duration, parse_size
 
 NAME_PATTERN = r"^[a-z0-9][a-z0-9._-]{0,63}$"
@@ -124,8 +125,6 @@ def _price(value: object) -> object:
         return {}
     if not isinstance(value, dict) or not value:
         raise ValueError("must be 'free' or a mapping such as {input: 1.25, output: 10} in USD per million tokens")
-    from headgate.config.prices import override  # noqa: PLC0415 - keeps the price data out of every other start
-
     override(value)
     return value
 
