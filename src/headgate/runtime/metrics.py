@@ -13,6 +13,8 @@ BUCKETS_NS: tuple[int, ...] = tuple(
     for seconds in (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 25, 60, 120, 300, 600)
 )
 """Upper bounds of the histograms of durations, in ns."""
+MAX_ROUTES = 1_000
+"""Routes with a series of their own: clients invent names on providers that take any."""
 
 
 class Histogram(msgspec.Struct):
@@ -97,7 +99,10 @@ class EndpointSeries(msgspec.Struct):
 
 
 class Metrics(msgspec.Struct):
-    """All counters of one worker, or of several added up. `routes` by `provider/upstream-name`."""
+    """All counters of one worker, or of several added up. `routes` by `provider/upstream-name`.
+
+    Beyond MAX_ROUTES a new route counts with others of its provider, as `provider/*`.
+    """
 
     routes: dict[str, RouteSeries] = {}
     endpoints: dict[str, EndpointSeries] = {}
@@ -109,8 +114,12 @@ class Metrics(msgspec.Struct):
     def attempt(self, route: str, row: AttemptRow) -> None:
         series = self.routes.get(route)
         if series is None:
-            series = self.routes[route] = RouteSeries()
+            series = self._new_route(route)
         series.observe(row)
+
+    def _new_route(self, route: str) -> RouteSeries:
+        name = route if len(self.routes) < MAX_ROUTES else f"{route.partition('/')[0]}/*"
+        return self.routes.setdefault(name, RouteSeries())
 
     def call(self, row: CallRow) -> None:
         series = self.endpoints.get(row.endpoint)
@@ -123,7 +132,7 @@ class Metrics(msgspec.Struct):
 
     def add(self, other: "Metrics") -> None:
         for route, series in other.routes.items():
-            self.routes.setdefault(route, RouteSeries()).add(series)
+            (self.routes.get(route) or self._new_route(route)).add(series)
         for endpoint, calls in other.endpoints.items():
             self.endpoints.setdefault(endpoint, EndpointSeries()).add(calls)
         for kind, count in other.refused.items():
