@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import signal
 import socket
 import subprocess
 import time
@@ -48,9 +49,13 @@ def workers(gateway: Gateway) -> list[psutil.Process]:
 
 
 def kill_all(gateway: Gateway) -> None:
-    """SIGKILL to the supervisor and every worker, then wait until all are gone."""
+    """SIGKILL to every worker and the supervisor, then wait until all are gone.
+
+    The supervisor is stopped first: nobody may learn of another's death and do something about it.
+    """
+    gateway.process.send_signal(signal.SIGSTOP)
     children = workers(gateway)
-    for process in (gateway.process, *children):
+    for process in (*children, gateway.process):
         process.kill()
     gateway.wait()
     psutil.wait_procs(children, timeout=PATIENCE)

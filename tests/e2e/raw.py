@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import socket
 from collections.abc import AsyncIterator, Mapping
 from types import TracebackType
 from typing import Any, Self
@@ -33,8 +34,10 @@ class Answer(msgspec.Struct):
 class Line:
     """One connection, kept alive over requests. Raises ConnectionError or EOFError where it breaks."""
 
-    def __init__(self, url: str, key: str = "") -> None:
+    def __init__(self, url: str, key: str = "", *, receive_buffer: int = 0) -> None:
+        """`receive_buffer` in bytes: small, so that the other side soon notices that nobody reads; 0: as usual."""
         self._place = urlsplit(url)
+        self._receive_buffer = receive_buffer
         self._key = key
         self._ends: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
         self.status = 0
@@ -82,7 +85,16 @@ class Line:
 
     async def _opened(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         if self._ends is None:
-            self._ends = await asyncio.open_connection(self._place.hostname, self._place.port)
+            sock = socket.socket()
+            if self._receive_buffer:
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, self._receive_buffer)
+            sock.setblocking(False)
+            try:
+                await asyncio.get_running_loop().sock_connect(sock, (self._place.hostname, self._place.port))
+                self._ends = await asyncio.open_connection(sock=sock)
+            except BaseException:  # passed on: the socket must not stay open whatever happened
+                sock.close()
+                raise
         return self._ends
 
     async def _send(self, method: str, path: str, body: bytes) -> None:

@@ -83,7 +83,7 @@ async def test_a_stream_longer_than_the_drain_ends_in_an_error_and_is_recorded(
 
 
 async def test_a_client_that_stands_still_does_not_hold_up_the_end(tmp_path: Path, own_sim: SimThread) -> None:
-    """Half a request, an idle connection, and a stream that nobody reads."""
+    """Half a head, half a body, and a connection that is kept for nothing."""
     with Gateway(tmp_path, own_sim, configured(own_sim, "200ms")) as gateway:
         async with (
             Line(gateway.url, gateway.key) as half,
@@ -97,6 +97,21 @@ async def test_a_client_that_stands_still_does_not_hold_up_the_end(tmp_path: Pat
             gateway.process.terminate()
             assert await asyncio.to_thread(gateway.wait) == 0
         assert not any(child.is_running() for child in children)
+        assert "killed" not in gateway.stderr
+        assert ended_well(gateway)
+
+
+@pytest.mark.soak
+async def test_a_client_that_reads_nothing_does_not_hold_up_the_end_and_its_call_is_recorded(
+    tmp_path: Path, own_sim: SimThread
+) -> None:
+    """It is given some seconds to take the error event; too long for the suite."""
+    with Gateway(tmp_path, own_sim, configured(own_sim, "200ms")) as gateway:
+        async with Line(gateway.url, gateway.key, receive_buffer=4096) as line:
+            await line.stream(CHAT, body(CHAT, "[[sim tokens=2000000 frame=1000]]", stream=True))
+            gateway.process.terminate()
+            assert await asyncio.to_thread(gateway.wait) == 0
+        assert gateway.call(line.headers["x-headgate-call"])["attempt_count"] == 1
         assert "killed" not in gateway.stderr
         assert ended_well(gateway)
 
