@@ -53,6 +53,7 @@ async def test_calls_come_newest_first_with_money_as_decimal_text(filled: Ledger
     first = answer.json["calls"][2]
     assert first["started_at"] == "2024-10-04T00:00:05.000Z"
     assert (first["duration_ms"], first["ttft_ms"], first["stream"]) == (1500.0, 300.0, True)
+    assert first["output_tok_s"] == 41.7  # 50 tokens in 1.2 s
     assert (first["usage"]["total_input"], first["usage"]["total_output"]) == (127, 50)
 
 

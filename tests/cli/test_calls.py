@@ -59,6 +59,7 @@ def test_a_call_for_programs_has_decimal_money_and_times_with_a_unit(run: Run, l
             "attempts": 1,
             "duration_ms": 1234.568,
             "ttft_ms": 456.0,
+            "output_tok_s": 64.2,  # 50 tokens in 1234.568 ms - 456 ms
             "usage": {
                 "input": 100,
                 "cache_read": 20,

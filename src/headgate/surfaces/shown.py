@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 _SECOND_NS = 1_000_000_000
 _CLASSES: tuple[str, ...] = Usage.__struct_fields__
 _PRICED: tuple[str, ...] = tuple(name for name in Prices.__struct_fields__ if name != "request")
+_SHORT_NS = 100_000_000
 
 
 def moment(ns: int) -> str:
@@ -74,6 +75,7 @@ def call(row: Mapping[str, Any]) -> dict[str, Any]:
         "attempts": row["attempts"],
         "duration_ms": _ms(row["duration"]),
         "ttft_ms": _ms(row["ttft"]),
+        "output_tok_s": speed(row),
         "usage": tokens(row),
         "cost_usd": _usd(net_cost(row)),
         "basis": row["basis"],
@@ -81,6 +83,18 @@ def call(row: Mapping[str, Any]) -> dict[str, Any]:
         "dropped": row["dropped"],
         "incarnation": row["incarnation"],
     }
+
+
+def speed(row: Mapping[str, Any]) -> float | None:
+    """Return output tokens a second of a call or attempt, None where there were none.
+
+    Counted from the first content of a stream; over the whole where that took less than 0.1 s, or for a unary answer.
+    """
+    made = row["output"] + row["output_audio"]
+    span = row["duration"] - (row["ttft"] or 0)
+    if span < _SHORT_NS:
+        span = row["duration"]
+    return round(made * 1e9 / span, 1) if made and span > 0 else None
 
 
 def call_whole(row: Mapping[str, Any]) -> dict[str, Any]:
@@ -100,6 +114,7 @@ def _attempt(row: Mapping[str, Any]) -> dict[str, Any]:
         "started_at": moment(row["started_at"]),
         "duration_ms": _ms(row["duration"]),
         "ttft_ms": _ms(row["ttft"]),
+        "output_tok_s": speed(row),
         "usage": tokens(row),
         "hold_usd": _usd(row["hold_nano"]),
         "cost_usd": _usd(row["cost_nano"]),
