@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import socket
 from collections.abc import AsyncIterator
 
 import structlog
@@ -13,7 +12,7 @@ from granian.server.embed import Server
 from headgate.config.settings import Settings
 from headgate.ledger.engine import Ledger
 from headgate.runtime.clock import SYSTEM, Clock
-from headgate.runtime.ports import reserve
+from headgate.runtime.ports import accepting, reserve
 from headgate.runtime.supervisor import Supervisor
 from headgate.surfaces.admin.app import AdminApp
 from headgate.surfaces.admin.plane import Configuration, Plane
@@ -25,7 +24,6 @@ HEADER_TIMEOUT_MS = 5_000
 CONNECTIONS = 256
 STOP_GRACE = 1.0
 """Seconds that requests have to end in, before they are ended."""
-_ANY = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104  where to reach what listens on all addresses
 
 
 class AdminServer:
@@ -58,7 +56,7 @@ class AdminServer:
             serving = asyncio.create_task(server.serve())
             serving.add_done_callback(self._ended)
             try:
-                await _accepting(kept.family, _ANY.get(address, address), self.port, serving)
+                await accepting(address, self.port, serving)
                 yield
             finally:
                 await self._stop(server, serving)
@@ -94,18 +92,3 @@ class AdminServer:
             await asyncio.wait({serving}, timeout=STOP_GRACE)
         if serving.done():
             serving.result()
-
-
-async def _accepting(family: int, host: str, port: int, serving: asyncio.Task[None]) -> None:
-    """Return once the port accepts connections. Raises what ended the server before."""
-    while not serving.done():
-        with socket.socket(family, socket.SOCK_STREAM) as probe:
-            probe.setblocking(False)
-            try:
-                await asyncio.get_running_loop().sock_connect(probe, (host, port))
-            except ConnectionRefusedError:
-                await asyncio.sleep(0)  # give the server its turn; it listens within a few
-            else:
-                return
-    serving.result()
-    raise RuntimeError("the admin plane's server ended before it served")
