@@ -66,10 +66,10 @@ class Configured:
         self.text = text
         return self.compiled
 
-    def start(self, port: int) -> Callable[[int], Start]:
+    def start(self, address: str, port: int) -> Callable[[int], Start]:
         """Return what a worker is first told, for each index; as of now, but with what no reload changes."""
         first = self.first
-        fixed = Fixed(first.host, port, first.ledger_url, first.durability, first.state_dir, first.log_level)
+        fixed = Fixed(address, port, first.ledger_url, first.durability, first.state_dir, first.log_level)
         source, folder, text, overrides = str(self.path or ""), str(self.folder), self.text, self._overrides
 
         def one(index: int) -> Start:
@@ -99,13 +99,13 @@ async def _serve(configured: Configured, say: Say) -> None:
         await asyncio.to_thread(ledger.migrate)
         directory = await asyncio.to_thread(lock_directory, ledger, Path(settings.state_dir))
         await asyncio.to_thread(sweep, ledger, directory, SYSTEM.wall())
-        port = stack.enter_context(_port(settings.host, settings.port)).getsockname()[1]
+        # The address and not the name: Granian takes no names, and all workers must listen on the same.
+        address, port = stack.enter_context(_reserved(settings.host, settings.port)).getsockname()[:2]
         if configured.compiled.simulated:
             await stack.enter_async_context(_simulated(configured.compiled, say))
-        supervisor = Supervisor(
-            python_module(WORKER_MODULE), settings.workers, configured.start(port), SYSTEM, settings.drain_timeout
-        )
-        reload = Reloader(configured, supervisor, port)
+        start = configured.start(address, port)
+        supervisor = Supervisor(python_module(WORKER_MODULE), settings.workers, start, SYSTEM, settings.drain_timeout)
+        reload = Reloader(configured, supervisor, address, port)
         admin = AdminServer(settings, ledger, supervisor, reload)
         await _listen(stack, admin, settings)
         on_signals(asyncio.get_running_loop(), supervisor.stop, reload.ask)
@@ -130,10 +130,10 @@ async def _serve(configured: Configured, say: Say) -> None:
 class Reloader:
     """Reads the configuration again when its file changes or when asked; what runs outlives a bad one."""
 
-    def __init__(self, configured: Configured, supervisor: Supervisor, port: int) -> None:
+    def __init__(self, configured: Configured, supervisor: Supervisor, address: str, port: int) -> None:
         self._configured = configured
         self._supervisor = supervisor
-        self._port = port
+        self._listens = (address, port)
         self._asked = asyncio.Event()
 
     @property
@@ -153,7 +153,7 @@ class Reloader:
                 log.warning("this setting takes effect at the next start", setting=name)
         text = self._configured.text
         if text is not None:
-            self._supervisor.reload(self._configured.start(self._port), text, compiled.settings.drain_timeout)
+            self._supervisor.reload(self._configured.start(*self._listens), text, compiled.settings.drain_timeout)
         return compiled
 
     async def follow(self) -> None:
@@ -228,7 +228,7 @@ def _listening(host: str, port: int, option: str) -> Iterator[None]:
         raise ServeFailed(f"Cannot listen on {host}:{port}: {error.strerror}. Choose another address.") from None
 
 
-def _port(host: str, port: int) -> socket.socket:
+def _reserved(host: str, port: int) -> socket.socket:
     with _listening(host, port, "--port"):
         return reserve(host, port)
 
