@@ -4,20 +4,24 @@ from msgspec import Raw
 
 from headgate.model.usage import Reported, Usage
 from headgate.protocols.base import Codec, MalformedStream, Piece, PieceKind
+from headgate.protocols.failure_text import failure_text
 from headgate.protocols.json_object import members_of
 
 ANSWER_LIMIT = 64 * 1024 * 1024
 """Bytes; a larger answer is a fault of the upstream."""
 
 
+_ANSWERS = frozenset({"choices", "output", "content", "data", "input_tokens"})
+"""Where the answers of the dialects stand; an answer may have an error beside them."""
+
+
 class WholeBody:
     """Gathers a body; valid once `finish` has been called. The same surface as StreamScanner."""
 
-    __slots__ = ("_codec", "_members", "_parts", "_size")
+    __slots__ = ("_codec", "_members", "_parts", "_size", "error_message")
 
     complete = False
     content_seen = False
-    error_message: str | None = None
     error_type: str | None = None
     streamed_output_bytes = 0
 
@@ -26,6 +30,7 @@ class WholeBody:
         self._parts: list[bytes] = []
         self._size = 0
         self._members: dict[str, Raw] = {}
+        self.error_message: str | None = None
 
     def feed(self, chunk: bytes) -> list[Piece]:
         """Take the next bytes; nothing can be forwarded before the end. Raises MalformedStream beyond the limit."""
@@ -36,13 +41,16 @@ class WholeBody:
         return []
 
     def finish(self) -> list[Piece]:
-        """Return the whole body. Raises MalformedStream where it is no answer."""
+        """Return the whole body, as an error where it holds one alone. Raises MalformedStream where it is no answer."""
         body = self._parts[0] if len(self._parts) == 1 else b"".join(self._parts)
         members = members_of(body)
         if members is None:
             what = "not a JSON object" if body else "empty"
             raise MalformedStream(f"the answer is {what}")
         self._members = members
+        if _is_error(members):
+            self.error_message = failure_text(body)
+            return [Piece(PieceKind.ERROR, body)]
         return [Piece(PieceKind.TERMINAL, body)]
 
     def reported(self) -> Reported | None:
@@ -53,3 +61,9 @@ class WholeBody:
 
     def next_sequence(self) -> int:
         return 0
+
+
+def _is_error(members: dict[str, Raw]) -> bool:
+    """Tell that a body with a good status is the vendor's error, as OpenRouter and some proxies send it."""
+    error = members.get("error")
+    return error is not None and bytes(error) != b"null" and _ANSWERS.isdisjoint(members)

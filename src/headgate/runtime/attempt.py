@@ -12,7 +12,7 @@ from headgate.protocols.base import Codec, StreamScanner
 from headgate.protocols.whole import WholeBody
 from headgate.runtime.clock import Clock
 from headgate.runtime.transport import Headers, Transport
-from headgate.upstream.answers import ERROR_BODY_LIMIT, failure_of, hide, kept_headers
+from headgate.upstream.answers import ERROR_BODY_LIMIT, failure_of, kept_headers
 from headgate.upstream.client import Answer, Client, UpstreamFailed
 from headgate.upstream.kinds import client_headers
 
@@ -72,8 +72,6 @@ class Attempt:
             return AttemptFailed(error.failure)
         key = provider.api_key
         message = self._codec.failure_message(said)
-        if key and key.encode() in said:
-            said = hide(said.decode("utf-8", "replace"), key).encode()
         return AttemptFailed(failure_of(answer, kind, message, key, self._clock.wall()), said)
 
     async def close(self) -> None:

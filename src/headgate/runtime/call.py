@@ -47,7 +47,7 @@ from headgate.runtime.reply import JSON, STORE_LOST, Reply
 from headgate.runtime.rows import NO_SUMS, facts_of, totals
 from headgate.runtime.transport import ClientLeft, Headers, Transport, session_of
 from headgate.runtime.waiting import Waiting
-from headgate.upstream.answers import hide
+from headgate.upstream.answers import hidden, hide
 from headgate.upstream.client import UpstreamFailed
 
 log = structlog.get_logger("headgate.call")
@@ -455,11 +455,12 @@ class Call(Reply):
             await self._obey(self._exchange.handle(ClientGone()))
 
     async def _end(self, data: bytes, status: int) -> None:
-        """Send the last bytes, once the call is in the ledger."""
+        """Send the last bytes, once the call is in the ledger. Errors end here: none may repeat the provider's key."""
         if not await self._is_committed():
             await self._answer_error(STORE_LOST)
             return
         head = self._head
+        data = hidden(data, self._attempt.route.provider.api_key if self._attempt else None)
         if self._sender is not None or (status == OK and head is not None and head.stream):
             await self._send_last(self._sender or self._start_stream(self._headers()), data)
         else:

@@ -8,6 +8,10 @@ KEPT = ("content-type", "x-request-id", "request-id", "openai-processing-ms", "o
 """The upstream's headers that reach the client. All others stay here: cookies, limits of our account, hop headers."""
 
 MESSAGE_LIMIT = 300
+HIDDEN = "[key]"
+CUT = "…"
+LEAST_SHOWN = 3
+"""So many characters of a key tell nothing; a vendor's prefix is longer."""
 ERROR_BODY_LIMIT = 256 * 1024
 """Bytes of an upstream's error body that are read."""
 
@@ -26,8 +30,22 @@ def failure_of(answer: Answer, kind: FailureKind, message: str, api_key: str | N
 
 
 def hide(text: str, api_key: str | None) -> str:
-    """Return `text` without the provider's key, which some upstreams repeat."""
-    return text.replace(api_key, "[key]") if api_key else text
+    """Return `text` without the provider's key, which some upstreams repeat; also one that was cut off with "…"."""
+    if not api_key:
+        return text
+    text = text.replace(api_key, HIDDEN)
+    if text.endswith(CUT):
+        for length in range(len(api_key) - 1, LEAST_SHOWN, -1):
+            if text.endswith(api_key[:length] + CUT):
+                return text[: -length - 1] + HIDDEN + CUT
+    return text
+
+
+def hidden(data: bytes, api_key: str | None) -> bytes:
+    """Return `data` without the provider's key; the very same where it is not in it."""
+    if not api_key or (key := api_key.encode()) not in data:
+        return data
+    return data.replace(key, HIDDEN.encode())
 
 
 def _retry_after(answer: Answer, now_wall: int) -> int | None:

@@ -21,7 +21,7 @@ from pyreqwest.response import Response
 
 from headgate.model.dialect import Endpoint
 from headgate.model.failure import Failure, FailureKind
-from headgate.model.route import Provider
+from headgate.model.route import Provider, Timeouts
 from headgate.upstream.client import UpstreamFailed
 from headgate.upstream.kinds import fixed_headers, url_of
 
@@ -31,6 +31,8 @@ DECOMPRESSED_LIMIT = 256 * 1024 * 1024
 WHOLE_BUFFER = 64 * 1024
 """Bytes of an answer that is no stream that are gathered before its head is told."""
 
+_GRACE_NS = 1_000_000_000
+_NOT_CONNECTED = "client error (Connect)"
 _GZIP_OR_ZLIB = 32 + zlib.MAX_WBITS
 
 
@@ -53,6 +55,7 @@ class HttpClient:
             .tcp_nodelay(True)
             .http1_lower_case_headers()
             .connect_timeout(timedelta(microseconds=provider.timeouts.connect / 1000))
+            .read_timeout(timedelta(microseconds=_longest_silence(provider.timeouts) / 1000))
             .default_headers(list(fixed_headers(provider, user_agent)))
             .build()
         )
@@ -132,18 +135,30 @@ def _decompressor(encoding: str) -> "zlib._Decompress":
     return zlib.decompressobj(_GZIP_OR_ZLIB)
 
 
+def _longest_silence(timeouts: Timeouts) -> int:
+    """Return the ns after which a silent connection is closed whoever waits for it.
+
+    The calls' own timeouts strike first. But what is cancelled before the upstream's head goes on inside
+    pyreqwest (0.15 drops the task without aborting it), and would keep a hanging upstream's connection for ever.
+    """
+    return max(timeouts.answer, timeouts.first_token, timeouts.idle) + _GRACE_NS
+
+
 def _translate(error: PyreqwestError) -> Failure:
     """Return the failure behind the client's error; its text may hold the URL, so it is not passed on."""
     if isinstance(error, ConnectTimeoutError):
         return Failure(FailureKind.CONNECT_TIMEOUT, "no connection within the connect timeout")
-    if isinstance(error, ConnectError):
-        return Failure(FailureKind.CONNECT_FAILED, _connect_reason(error))
+    if isinstance(error, ConnectError) and (reason := _connect_reason(error)) is not None:
+        return Failure(FailureKind.CONNECT_FAILED, f"cannot connect: {reason[:200]}")
     if isinstance(error, RequestTimeoutError):
         return Failure(FailureKind.IDLE_TIMEOUT, "the upstream sent nothing for too long")
     return Failure(FailureKind.CUT, "the upstream closed the connection before its answer was whole")
 
 
-def _connect_reason(error: ConnectError) -> str:
-    causes = error.details.get("causes") or []
-    said = causes[-1]["message"] if causes else "connection failed"
-    return f"cannot connect: {said[:200]}"
+def _connect_reason(error: ConnectError) -> str | None:
+    """Return why no connection was made; None where there was one, so that the request may have been read.
+
+    pyreqwest says ConnectError of a connection that was reset, too; only hyper's cause tells them apart.
+    """
+    said = [cause["message"] for cause in error.details.get("causes") or ()]
+    return said[-1] if _NOT_CONNECTED in said else None
