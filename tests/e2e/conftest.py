@@ -3,6 +3,7 @@
 from collections.abc import Generator, Iterator
 
 import pytest
+from tests.e2e.echo import echoing
 from tests.e2e.gateway import RUNNING, Gateway
 from tests.e2e.setting import dead_ends, setting
 from tests.e2e.wire import leaks
@@ -35,8 +36,8 @@ def gateway(sim: SimThread, tmp_path_factory: pytest.TempPathFactory) -> Iterato
 
     At its end no provider's secret may stand in what it has written: its log, its ledger, its lock files.
     """
-    with dead_ends() as (dead, full):
-        running = Gateway(tmp_path_factory.mktemp("gateway"), sim, setting(sim, dead, full))
+    with dead_ends() as (dead, full), echoing() as echo:
+        running = Gateway(tmp_path_factory.mktemp("gateway"), sim, setting(sim, dead, full, echo))
         try:
             running.start()
             yield running

@@ -20,27 +20,50 @@ STOPS = "cut_stops_billing: true"
 PLACES = ("hasty", "plain", "stops", "dead", "full")
 """Providers are called `hasty-openai` and so on. hasty: impatient; plain: patient; stops: a cut ends its bill; dead:
 nobody listens; full: connections are never taken."""
-FAULTS = (*map(str, Fault), "none")
+FAULTS = {
+    "hasty": ("hang", "hang-first", "hang-headers"),
+    "plain": tuple(fault for fault in map(str, Fault) if not fault.startswith(("hang", "hold"))),
+    "stops": ("cut", "cut-rst", "cut-mid", "error-mid", "malformed"),
+    "dead": ("none",),
+    "full": ("none",),
+}
 
 
-def setting(sim: SimThread, dead: str, full: str) -> str:
-    """Return the YAML. `dead` and `full` are base URLs."""
+def bad(place: str, endpoint: str, fault: str, *, stream: bool) -> str:
+    """Return the route that fails. Health goes by route, so streams and others do not share theirs."""
+    return f"{place}-{KINDS[endpoint]}/{upstream_name(endpoint, fault, stream=stream)}"
+
+
+def upstream_name(endpoint: str, fault: str, *, stream: bool) -> str:
+    """Return the name by which the sim is asked for a fault; `none` is none."""
+    return f"{'stream' if stream else 'unary'}-{KINDS[endpoint]}-sim-{fault}"
+
+
+def chain(place: str, endpoint: str, fault: str, *, stream: bool) -> str:
+    """Return the virtual model with the failing route before the good one."""
+    return f"chain-{place}-{upstream_name(endpoint, fault, stream=stream)}"
+
+
+def setting(sim: SimThread, dead: str, full: str, echo: str) -> str:
+    """Return the YAML. `dead`, `full` and `echo` are base URLs."""
     lines = [f"server: {{port: 0, admin_port: 0, body_timeout: {BODY_TIMEOUT}}}", standard(sim).strip("\n")]
     for kind in KINDS.values():
         for place in PLACES:
             url = {"dead": dead, "full": full}.get(place, sim.url)
             extra = STOPS if place == "stops" else "" if place == "plain" else HASTY
             lines.append(provider(f"{place}-{kind}", kind, url, extra))
+        lines.append(provider(f"echo-{kind}", kind, echo))
     lines += [provider("drains", "openai", sim.url, "on_disconnect: drain"), "models:"]
-    for endpoint, kind in KINDS.items():
-        for place in PLACES:
-            for fault in FAULTS:
-                route = f"{place}-{kind}/behind-sim-{fault}"
-                lines.append(f"  behind-{place}-{kind}-{fault}: {{routes: [{route}, {GOOD[endpoint]}]}}")
+    for endpoint in KINDS:
+        for place, faults in FAULTS.items():
+            for fault in faults:
+                for stream in (True, False):
+                    routes = f"[{bad(place, endpoint, fault, stream=stream)}, {GOOD[endpoint]}]"
+                    lines.append(f"  {chain(place, endpoint, fault, stream=stream)}: {{routes: {routes}}}")
     return "\n".join(lines) + "\n"
 
 
-def provider(name: str, kind: str, url: str, extra: str) -> str:
+def provider(name: str, kind: str, url: str, extra: str = "") -> str:
     """Return a line of `providers`. Each has a secret of its own."""
     return f'  {name}: {{kind: {kind}, base_url: "{url}", api_key: {secret(name)}, price: {PRICE}, {extra}}}'
 
