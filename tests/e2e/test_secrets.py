@@ -22,7 +22,7 @@ def test_an_upstream_that_repeats_its_key_is_not_repeated(gateway: Gateway, endp
 def test_neither_lists_nor_commands_show_a_secret(gateway: Gateway) -> None:
     for path in ("/v1/models", "/v1/usage", "/healthz", "/readyz"):
         assert send(gateway, "GET", path, headers=headers_of(CHAT, gateway.key)).status == 200
-    said = [gateway.cli(*command) for command in (("calls",), ("usage", "--json"), ("keys", "list"), ("check",))]
+    said = [gateway.cli(*command) for command in (("calls", "--json"), ("check",))]
     assert all(said)
     assert SECRET_MARK not in "".join(said)
 
