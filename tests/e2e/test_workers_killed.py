@@ -98,7 +98,7 @@ def pids_of_calls(gateway: Gateway) -> dict[str, int]:
 
 async def test_killed_workers_are_replaced_while_the_others_serve(tmp_path: Path) -> None:
     with SimThread(seed=6) as sim, Gateway(tmp_path, sim, workers=WORKERS) as gateway:
-        await rounds(gateway, SEED, kills=3, period=0)
+        await rounds(gateway, SEED, kills=2, period=0)
 
 
 @pytest.mark.soak
