@@ -14,6 +14,8 @@ from typing import cast
 import psycopg
 import pytest
 
+from headgate.ledger.engine import Ledger, open_ledger
+
 
 @pytest.fixture(scope="session")
 def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
@@ -57,3 +59,12 @@ def ledger_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     if request.param == "sqlite":
         return f"sqlite:///{tmp_path / 'headgate.db'}"
     return cast("str", request.getfixturevalue("postgres_url"))
+
+
+@pytest.fixture
+def ledger(ledger_url: str) -> Iterator[Ledger]:
+    """An empty ledger, on both engines."""
+    made = open_ledger(ledger_url)
+    made.migrate()
+    yield made
+    made.close()

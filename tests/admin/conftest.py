@@ -47,15 +47,6 @@ def sqlite_ledger(tmp_path: Path) -> Iterator[Ledger]:
 
 
 @pytest.fixture
-def ledger(ledger_url: str) -> Iterator[Ledger]:
-    """On both engines."""
-    made = open_ledger(ledger_url)
-    made.migrate()
-    yield made
-    made.close()
-
-
-@pytest.fixture
 def supervisor() -> Supervisor:
     return make_supervisor()
 

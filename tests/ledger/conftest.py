@@ -1,27 +1,19 @@
-"""A migrated ledger, and a running writer."""
+"""A running writer."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
 from headgate.ledger import incarnations
 from headgate.ledger.connect import Durability
-from headgate.ledger.engine import Ledger, open_ledger
+from headgate.ledger.engine import Ledger
 from headgate.ledger.writer import Pace, Writer
 
 QUICK = Pace(heartbeat=0.02, unavailable_after=0.1)
-
-
-@pytest.fixture
-def ledger(ledger_url: str) -> Iterator[Ledger]:
-    handle = open_ledger(ledger_url)
-    handle.migrate()
-    yield handle
-    handle.close()
 
 
 @pytest.fixture
