@@ -22,7 +22,6 @@ SEED = random.SystemRandom().randrange(1 << 32)
 async def rounds(gateway: Gateway, count: int, seed: int) -> None:
     chance = random.Random(seed)
     print(f"seed {seed}")  # noqa: T201  to repeat a failure with
-    await asyncio.to_thread(gateway.start)
     seen: set[str] = set()
     for _ in range(count):
         calls, moment = chance.randint(150, 400), chance.uniform(0, 0.05)
@@ -51,9 +50,11 @@ def agrees(seen: set[str], reader: Reader) -> None:
 
 
 async def test_a_crash_loses_no_call_whose_end_was_seen(ledger_url: str, tmp_path: Path, sim: SimThread) -> None:
-    await rounds(Gateway(tmp_path, sim, workers=2, ledger=ledger_url), 1, SEED)
+    with Gateway(tmp_path, sim, workers=2, ledger=ledger_url) as gateway:
+        await rounds(gateway, 1, SEED)
 
 
 @pytest.mark.soak
 async def test_twenty_crashes_lose_no_call_whose_end_was_seen(ledger_url: str, tmp_path: Path, sim: SimThread) -> None:
-    await rounds(Gateway(tmp_path, sim, workers=2, ledger=ledger_url), 20, SEED)
+    with Gateway(tmp_path, sim, workers=2, ledger=ledger_url) as gateway:
+        await rounds(gateway, 20, SEED)
