@@ -12,10 +12,12 @@ from headgate.protocols.base import Codec, StreamScanner
 from headgate.protocols.whole import WholeBody
 from headgate.runtime.clock import Clock
 from headgate.runtime.transport import Headers, Transport
-from headgate.upstream.answers import ERROR_BODY_LIMIT, failure_of, kept_headers
+from headgate.upstream.answers import ERROR_BODY_LIMIT, failure_of, hidden, kept_headers
 from headgate.upstream.client import Answer, Client, UpstreamFailed
 from headgate.upstream.kinds import client_headers
 
+TAIL_LIMIT = 64 * 1024
+"""Bytes of what an upstream sends after its last frame that are worth a connection."""
 UNSENT = frozenset({FailureKind.CONNECT_FAILED, FailureKind.CONNECT_TIMEOUT})
 
 
@@ -72,7 +74,18 @@ class Attempt:
             return AttemptFailed(error.failure)
         key = provider.api_key
         message = self._codec.failure_message(said)
-        return AttemptFailed(failure_of(answer, kind, message, key, self._clock.wall()), said)
+        return AttemptFailed(failure_of(answer, kind, message, key, self._clock.wall()), hidden(said, key))
+
+    async def read_tail(self) -> None:
+        """Read what is left of a whole answer, so that its connection can be used again."""
+        answer, size = self.answer, 0
+        if answer is None or self.exhausted:
+            return
+        try:
+            while size < TAIL_LIMIT and (chunk := await answer.read()) is not None:
+                size += len(chunk)
+        except UpstreamFailed:
+            return
 
     async def close(self) -> None:
         answer, self.answer = self.answer, None

@@ -44,7 +44,7 @@ from headgate.protocols.codec import FrameTooLarge, MalformedStream, Piece, Piec
 from headgate.runtime.attempt import Attempt
 from headgate.runtime.gate import Gate
 from headgate.runtime.reply import JSON, STORE_LOST, Reply
-from headgate.runtime.rows import NO_SUMS, facts_of, totals
+from headgate.runtime.rows import NO_SUMS, OK, ended, facts_of, totals
 from headgate.runtime.transport import ClientLeft, Headers, Transport, session_of
 from headgate.runtime.waiting import Waiting
 from headgate.upstream.answers import hidden, hide
@@ -58,10 +58,6 @@ CLIENT_PATIENCE_NS = 300_000_000_000
 """A client that reads nothing for so long counts as gone."""
 TAIL_PATIENCE_NS = 250_000_000
 """How long the rest of an upstream's body is awaited, so that its connection can be used again."""
-TAIL_LIMIT = 64 * 1024
-OK = 200
-CLIENT_CLOSED_REQUEST = 499
-"""The status recorded where the client left before any: nginx's convention."""
 
 UNBEGUN = Exchange(drains=False)
 """What stands for the exchange of a call that has no plan yet; it is told nothing."""
@@ -248,7 +244,7 @@ class Call(Reply):
         except UpstreamFailed as error:
             event = AttemptFailed(error.failure)
         except (MalformedStream, FrameTooLarge) as error:
-            event = AttemptFailed(Failure(FailureKind.BAD_RESPONSE, str(error)))
+            event = AttemptFailed(Failure(FailureKind.BAD_RESPONSE, hide(str(error), self._key)))
         finally:
             self._waiting = Waiting.NOTHING
         await self._obey(self._exchange.handle(event))
@@ -286,7 +282,7 @@ class Call(Reply):
             else:
                 if piece.kind is PieceKind.CONTENT:
                     self._note_content()
-                event = FrameSeen(piece.kind, piece.data)
+                event = FrameSeen(piece.kind, self._shown(piece))
             await self._obey(self._exchange.handle(event))
             if self._attempt is not attempt:  # what followed in this stream is nobody's any more
                 return
@@ -299,13 +295,25 @@ class Call(Reply):
             if self._ttft is None:
                 self._ttft = attempt.first_content - self._started
 
+    @property
+    def _key(self) -> str | None:
+        attempt = self._attempt
+        assert attempt is not None
+        return attempt.route.provider.api_key
+
+    def _shown(self, piece: Piece) -> bytes:
+        """Return a piece as the client may see it: an end that is an error must not repeat the provider's key."""
+        attempt = self._attempt
+        assert attempt is not None
+        failed = piece.kind is PieceKind.TERMINAL and attempt.scanner.error_message is not None
+        return hidden(piece.data, self._key) if failed else piece.data
+
     def _error_frame(self, frame: bytes) -> AttemptFailed:
         attempt = self._attempt
         assert attempt is not None
         message = attempt.scanner.error_message or "the upstream sent an error in its stream"
         return AttemptFailed(
-            Failure(FailureKind.ERROR_EVENT, hide(message, attempt.route.provider.api_key), attempt.status),
-            frame,
+            Failure(FailureKind.ERROR_EVENT, hide(message, self._key), attempt.status), hidden(frame, self._key)
         )
 
     # -- doing what the exchange says ------------------------------------------------------------
@@ -327,8 +335,7 @@ class Call(Reply):
                     case CloseAttempt():
                         await self._close()
                     case Hold():
-                        self._begin_attempt(command)
-                        event = HOLD_GRANTED
+                        event = self._begin_attempt(command)
                     case OpenAttempt():
                         event = await self._open()
                     case FailWith():
@@ -337,7 +344,9 @@ class Call(Reply):
                         assert_never(command)
             commands = () if event is None else self._exchange.handle(event)
 
-    def _begin_attempt(self, command: Hold) -> None:
+    def _begin_attempt(self, command: Hold) -> Event:
+        if (event := self._take_interruption()) is not None:
+            return event  # nothing was sent yet, so there is nothing to settle
         head = self._head
         assert head is not None
         no = len(self._rows) + 1
@@ -345,12 +354,11 @@ class Call(Reply):
         self._attempt = Attempt(no, command.route, held, head, self._codec, self.gate.clock)
         if no > 1:
             self._watch()  # a client that has left needs no other attempt
+        return HOLD_GRANTED
 
     async def _open(self) -> Event:
         attempt = self._attempt
         assert attempt is not None
-        if (event := self._take_interruption()) is not None:
-            return event
         self._wait(Waiting.UPSTREAM)
         try:
             return await attempt.open(self.terms.clients[attempt.route.provider.name], self.transport)
@@ -384,9 +392,7 @@ class Call(Reply):
             self._model,
             self._attempt.route.name if self._attempt else "",
             head.stream if head else False,
-            self._status(outcome, failures),
-            outcome,
-            self._what_failed(outcome, failures),
+            *ended(outcome, failures, self._error, streaming=self._sender is not None),
             len(self._rows),
             self._started_at,
             self._clock.mono() - self._started,
@@ -411,33 +417,14 @@ class Call(Reply):
         gate.ledger.submit(row, self._rows, self._committed)
         gate.metrics.call(row)
 
-    def _what_failed(self, outcome: Outcome, failures: tuple[tuple[str, Failure], ...]) -> str | None:
-        if self._error is not None:
-            return self._error.kind
-        return failures[-1][1].kind if failures and outcome is not Outcome.OK else None
-
-    def _status(self, outcome: Outcome, failures: tuple[tuple[str, Failure], ...]) -> int:
-        if self._sender is not None or outcome is Outcome.OK:
-            return OK
-        if outcome is Outcome.CLIENT_GONE:
-            return CLIENT_CLOSED_REQUEST
-        if self._error is not None:
-            return self._error.status
-        return failures[-1][1].status
-
     async def _close(self) -> None:
         """Give the upstream's connection back: read what little is left of a whole answer, else drop it."""
         attempt = self._attempt
         assert attempt is not None
-        answer = attempt.answer
-        if answer is not None and not attempt.exhausted and self._exchange.state == State.DONE and self._error is None:
+        if len(self._rows) == attempt.no:  # it came whole: what failed is closed before it is settled
             self._wait(Waiting.TAIL)
-            size = 0
             try:
-                while size < TAIL_LIMIT and (chunk := await answer.read()) is not None:
-                    size += len(chunk)
-            except UpstreamFailed:
-                size = TAIL_LIMIT
+                await attempt.read_tail()
             except asyncio.CancelledError:
                 self._wake()
             finally:
@@ -455,12 +442,11 @@ class Call(Reply):
             await self._obey(self._exchange.handle(ClientGone()))
 
     async def _end(self, data: bytes, status: int) -> None:
-        """Send the last bytes, once the call is in the ledger. Errors end here: none may repeat the provider's key."""
+        """Send the last bytes, once the call is in the ledger."""
         if not await self._is_committed():
             await self._answer_error(STORE_LOST)
             return
         head = self._head
-        data = hidden(data, self._attempt.route.provider.api_key if self._attempt else None)
         if self._sender is not None or (status == OK and head is not None and head.stream):
             await self._send_last(self._sender or self._start_stream(self._headers()), data)
         else:

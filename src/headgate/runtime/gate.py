@@ -23,6 +23,8 @@ from headgate.upstream.client import Client
 if TYPE_CHECKING:
     from headgate.config.settings import Settings
 
+MAX_HEALTH = 1_000
+"""Routes whose trouble is remembered: clients invent names on providers that take any."""
 MAX_SECRET = 200
 
 
@@ -150,7 +152,10 @@ class Gate:
         if after == HEALTHY:
             self.health.pop(name, None)
         else:
+            self.health.pop(name, None)  # the latest to fail stands last
             self.health[name] = after
+            if len(self.health) > MAX_HEALTH:
+                del self.health[next(iter(self.health))]
 
 
 def _no_key(message: str) -> HeadgateError:

@@ -2,7 +2,9 @@
 
 import msgspec
 
-from headgate.model.records import AttemptRow
+from headgate.model.errors import HeadgateError
+from headgate.model.failure import Failure
+from headgate.model.records import AttemptRow, Outcome
 from headgate.model.request import RequestHead
 from headgate.model.route import Plan, Rejected
 from headgate.model.usage import Basis
@@ -104,3 +106,30 @@ def _add(whole: Totals, row: AttemptRow) -> None:
     whole.savings_nano += row.savings_nano
     whole.cost_nano = None if whole.cost_nano is None or row.cost_nano is None else whole.cost_nano + row.cost_nano
     whole.basis = min(whole.basis, row.basis, key=lambda basis: _BASIS_ORDER.index(Basis(basis)))
+
+
+OK = 200
+CLIENT_CLOSED_REQUEST = 499
+"""The status recorded where the client left before any: nginx's convention."""
+
+
+def ended(
+    outcome: Outcome,
+    failures: tuple[tuple[str, Failure], ...],
+    error: HeadgateError | None,
+    *,
+    streaming: bool,
+) -> tuple[int, str, str | None]:
+    """Return how a call ended: the HTTP status its client got, its outcome, and what failed, if anything did.
+
+    `error` is the answer where it is ours; `streaming`: the head of a stream has been sent, so the status is 200.
+    """
+    failed = None if outcome is Outcome.OK or not failures else failures[-1][1]
+    what = error.kind if error is not None else failed.kind if failed is not None else None
+    if streaming or outcome is Outcome.OK:
+        return OK, outcome, what
+    if outcome is Outcome.CLIENT_GONE:
+        return CLIENT_CLOSED_REQUEST, outcome, what
+    if error is not None:
+        return error.status, outcome, what
+    return (failed.status if failed is not None else OK), outcome, what
