@@ -244,15 +244,27 @@ async def _simulated(compiled: Compiled, say: Say) -> AsyncIterator[None]:
     host, port = compiled.sim_address
     say("No provider found: answers come from the SIMULATED upstream, and are made up.")
     say("Set OPENAI_API_KEY or ANTHROPIC_API_KEY, or write a headgate.yaml, for real ones.")
-    async with SimServer(host=host, port=port):
+    sim = SimServer(host=host, port=port)
+    try:
+        await sim.start()
+    except OSError as error:
+        raise ServeFailed(
+            f"The simulated upstream cannot listen on {host}:{port}: {error.strerror}. If that is a `headgate sim` of "
+            "yours, stop it, or name it as a provider in headgate.yaml."
+        ) from None
+    try:
         yield
+    finally:
+        await sim.stop()
 
 
 async def _announce(configured: Configured, supervisor: Supervisor, port: int, admin_port: int, say: Say) -> None:
     await supervisor.ready.wait()
     settings = configured.first
     workers = "1 worker" if settings.workers == 1 else f"{settings.workers} workers"
-    say(f"headgate serves http://{settings.host}:{port} ({workers}); admin http://{settings.admin_host}:{admin_port}")
+    admin = f"http://{settings.admin_host}:{admin_port}"
+    closed = "" if settings.admin_token else " (closed: no token)"
+    say(f"headgate serves http://{settings.host}:{port} ({workers}); admin {admin}{closed}")
 
 
 async def _sweep_dead(ledger: Ledger, directory: Path) -> None:
