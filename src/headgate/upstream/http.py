@@ -33,6 +33,7 @@ WHOLE_BUFFER = 64 * 1024
 
 _GRACE_NS = 1_000_000_000
 _NOT_CONNECTED = "client error (Connect)"
+_KNOWN_ENCODINGS = frozenset({"gzip", "x-gzip", "deflate"})
 _GZIP_OR_ZLIB = 32 + zlib.MAX_WBITS
 
 
@@ -81,7 +82,7 @@ class HttpClient:
 class HttpAnswer:
     """An answer on the wire; decompresses what an upstream compressed although it was asked not to."""
 
-    __slots__ = ("_inflate", "_inflated", "_read", "_request", "_response", "status")
+    __slots__ = ("_inflate", "_inflated", "_read", "_request", "_response", "_unreadable", "status")
 
     def __init__(self, request: StreamRequest, response: Response) -> None:
         self.status = response.status
@@ -89,15 +90,25 @@ class HttpAnswer:
         self._response = response
         self._read = response.body_reader.read_chunk
         self._inflated = 0
-        self._inflate = None
-        encoding = response.get_header("content-encoding")
-        if encoding is not None and encoding != "identity":
-            self._inflate = _decompressor(encoding)
+        self._inflate: zlib._Decompress | None = None
+        self._unreadable: str | None = None
+        encoding = self.header("content-encoding")
+        if encoding is not None and (encoding := encoding.strip().lower()) not in ("", "identity"):
+            if encoding in _KNOWN_ENCODINGS:
+                self._inflate = zlib.decompressobj(_GZIP_OR_ZLIB)
+            else:
+                self._unreadable = encoding  # the status counts all the same
 
     def header(self, name: str) -> str | None:
-        return self._response.get_header(name)
+        try:
+            return self._response.get_header(name)
+        except ValueError:  # bytes beyond ASCII, which none of the headers that are asked for means
+            return None
 
     async def read(self) -> bytes | None:
+        if self._unreadable is not None:
+            said = f"the upstream compressed its answer as {self._unreadable[:20]!r}"
+            raise UpstreamFailed(Failure(FailureKind.BAD_RESPONSE, said, self.status))
         try:
             chunk = await self._read()
         except PyreqwestError as error:
@@ -125,14 +136,6 @@ class HttpAnswer:
 
     async def close(self) -> None:
         await self._request.__aexit__(None, None, None)
-
-
-def _decompressor(encoding: str) -> "zlib._Decompress":
-    if encoding.lower() not in ("gzip", "x-gzip", "deflate"):
-        raise UpstreamFailed(
-            Failure(FailureKind.BAD_RESPONSE, f"the upstream compressed its answer as {encoding[:20]!r}")
-        )
-    return zlib.decompressobj(_GZIP_OR_ZLIB)
 
 
 def _longest_silence(timeouts: Timeouts) -> int:
