@@ -90,6 +90,8 @@ def test_a_huge_maximum_is_legal() -> None:
         (b'{"model":"m","prompt":["a","b","c"],"n":2}', 6),
         (b'{"model":"m","prompt":[[1],[2]]}', 2),
         (b'{"model":"m","prompt":[1,2,3]}', 1),
+        (b'{"model":"m","prompt":[ "a" , "b" ]}', 2),
+        (b'{"model":"m","prompt":[]}', 1),
     ],
 )
 def test_completions_generate_for_every_prompt_and_candidate(body: bytes, n: int) -> None:

@@ -11,6 +11,7 @@ from headgate.model.errors import ErrorKind, HeadgateError
 MAX_MODEL_LENGTH: Final = 256
 _MAX_DIGITS: Final = 15
 _NOTHING: Final = re.compile(rb'(?:null|false|""|\[[ \t\r\n]*\]|\{[ \t\r\n]*\})\Z')
+_TEXTS: Final = re.compile(rb'\[[ \t\r\n]*["\[]')
 _string: Final = msgspec.json.Decoder(str)
 _items: Final = msgspec.json.Decoder(list[Raw])
 
@@ -79,10 +80,8 @@ def text_of(fields: dict[str, Raw], name: str) -> str | None:
 def item_count(fields: dict[str, Raw], name: str) -> int:
     """Return how many strings or arrays an array member holds; 1 for everything else."""
     raw = fields.get(name)
-    if raw is None or not bytes(raw).startswith(b"["):
-        return 1
-    items = _items.decode(raw)
-    return len(items) if items and bytes(items[0])[:1] in (b'"', b"[") else 1
+    # An array of numbers is one text's tokens: there may be millions, so it is not taken apart.
+    return len(_items.decode(raw)) if raw is not None and _TEXTS.match(raw) else 1
 
 
 def replace_model(asked: str, upstream_name: str) -> dict[str, bytes | None]:

@@ -8,6 +8,9 @@ from msgspec import Raw
 
 from headgate.model.errors import ErrorKind, HeadgateError
 
+MAX_MEMBERS: Final = 1_000
+"""No request of any vendor has a tenth of it; a body of nothing but keys costs seconds to look through."""
+
 _decoder: Final = msgspec.json.Decoder(dict[str, Raw])
 _key_decoder: Final = msgspec.json.Decoder(str)
 _encoder: Final = msgspec.json.Encoder()
@@ -20,8 +23,9 @@ def read_object(body: bytes, what: str = "the request body", param: str | None =
     """Return the members of a JSON object, values as raw JSON, in the order they came.
 
     Raises HeadgateError(INVALID_REQUEST), naming `what` and `param`, for what is not one JSON object, for a
-    key that stands there twice (also when one of them is written with escapes), and for deep nesting: the
-    decoder counts its depth against the interpreter's recursion limit (on Python 3.11, a thousand levels).
+    key that stands there twice (also when one of them is written with escapes), for more than `MAX_MEMBERS`
+    keys, and for deep nesting: the decoder counts its depth against the interpreter's recursion limit (on
+    Python 3.11, a thousand levels).
     """
     try:
         fields = _decoder.decode(body)
@@ -29,6 +33,8 @@ def read_object(body: bytes, what: str = "the request body", param: str | None =
         raise _invalid(f"{what} is nested too deep", param) from None
     except ValueError as error:  # msgspec's errors and UnicodeDecodeError
         raise _invalid(_describe(body, what, error), param) from None
+    if len(fields) > MAX_MEMBERS:
+        raise _invalid(f"{what} has more than {MAX_MEMBERS} keys", param)
     # The encoder writes a key's shortest spelling, so equal lengths leave no room for a second member.
     if len(_encoder.encode(fields)) != len(body):
         duplicate = _find_duplicate(body, fields)
