@@ -61,7 +61,7 @@ class Attempt:
         """Send the request; return once the upstream's head, or its whole error, is there."""
         provider = self.route.provider
         body = self._codec.outgoing(self._head, self.route.upstream_name, None)
-        headers = client_headers(provider.kind, transport.header)
+        headers = client_headers(provider.kind, transport.every)
         try:
             answer = self.answer = await client.post(self._head.endpoint, headers, body, whole=not self._head.stream)
             self.status = answer.status

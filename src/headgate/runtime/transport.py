@@ -28,6 +28,9 @@ class Transport(Protocol):
     def header(self, name: str) -> str | None:
         """Return a header of the request by lower-case name."""
 
+    def every(self, name: str) -> str | None:
+        """Return a header that is a list, all its lines joined, by lower-case name."""
+
     def chunks(self) -> AsyncIterator[bytes]:
         """Yield the body as it comes. Raises ClientLeft."""
 

@@ -39,7 +39,7 @@ def fixed_headers(provider: Provider, user_agent: str) -> tuple[tuple[str, str],
 def client_headers(kind: Kind, sent: Callable[[str], str | None]) -> list[tuple[str, str]]:
     """Return what is added for this request: the client's own headers of FORWARDED, and defaults the kind needs.
 
-    `sent` returns the client's header by its lower-case name.
+    `sent` returns the client's header by its lower-case name, its lines joined: the betas may stand in several.
     """
     added = [(name, value) for name in FORWARDED[kind] if (value := sent(name)) is not None]
     if kind is Kind.ANTHROPIC and not any(name == "anthropic-version" for name, _ in added):

@@ -29,6 +29,9 @@ class MemoryTransport:
     def header(self, name: str) -> str | None:
         return self._headers.get(name)
 
+    def every(self, name: str) -> str | None:
+        return self._headers.get(name)
+
     async def chunks(self) -> AsyncIterator[bytes]:
         yield self._body
 

@@ -24,14 +24,19 @@ class RsgiSender:
 class RsgiTransport:
     """One RSGI request. `scope` and `proto` are Granian's."""
 
-    __slots__ = ("_proto", "header", "method", "path", "query")
+    __slots__ = ("_lines", "_proto", "header", "method", "path", "query")
 
     def __init__(self, scope: Any, proto: Any) -> None:
         self._proto = proto
-        self.header = scope.headers.get
+        headers = scope.headers
+        self.header = headers.get
+        self._lines = headers.get_all
         self.method: str = scope.method
         self.path: str = scope.path
         self.query: str = scope.query_string
+
+    def every(self, name: str) -> str | None:
+        return ", ".join(self._lines(name)) or None
 
     async def chunks(self) -> AsyncIterator[bytes]:
         try:

@@ -40,7 +40,8 @@ class Listener:
             address=host,
             port=port,
             interface=Interfaces.RSGI,
-            http=HTTPModes.auto,
+            # Telling HTTP/2 from HTTP/1 by a connection's first bytes, Granian waits for them without any limit.
+            http=HTTPModes.http1,
             http1_settings=HTTP1Settings(header_read_timeout=head_timeout),
             websockets=False,
             backlog=BACKLOG,
