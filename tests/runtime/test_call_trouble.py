@@ -62,6 +62,18 @@ async def test_a_client_that_leaves_closes_its_stream_at_once() -> None:
     await task
 
 
+async def test_an_answer_that_cannot_be_closed_is_settled_and_recorded(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def broken(_: FakeAnswer) -> None:
+        raise RuntimeError("broken")
+
+    monkeypatch.setattr(FakeAnswer, "close", broken)
+    desk = Desk([CUT])
+    transport = await desk.answer(body(stream=True))
+    assert transport.status == 502
+    assert [row.no for row in desk.rows.attempts] == [1]
+    assert desk.rows.calls[0].outcome is Outcome.FAILED
+
+
 @pytest.mark.parametrize(
     ("said", "stream"),
     [

@@ -1,5 +1,7 @@
 """One upstream request of a call: opened, read, settled into its row."""
 
+import structlog
+
 from headgate.exchange.events import AttemptFailed, AttemptOpened, Event
 from headgate.model.failure import Failure, FailureKind
 from headgate.model.records import AttemptRow, AttemptState
@@ -15,6 +17,8 @@ from headgate.runtime.transport import Headers, Transport
 from headgate.upstream.answers import ERROR_BODY_LIMIT, failure_of, hidden, kept_headers
 from headgate.upstream.client import Answer, Client, UpstreamFailed
 from headgate.upstream.kinds import client_headers
+
+log = structlog.get_logger("headgate.attempt")
 
 TAIL_LIMIT = 64 * 1024
 """Bytes of what an upstream sends after its last frame that are worth a connection."""
@@ -88,9 +92,14 @@ class Attempt:
             return
 
     async def close(self) -> None:
+        """Let go of the upstream. Never raises: what was sent is still to be settled and recorded."""
         answer, self.answer = self.answer, None
-        if answer is not None:
+        if answer is None:
+            return
+        try:
             await answer.close()
+        except Exception:  # whatever it is, it costs a connection at most
+            log.exception("an upstream's answer could not be closed", route=self.route.name)
 
     def row(self, call: str, failure: Failure | None) -> AttemptRow:
         """Settle the attempt and return its row; the writer names its incarnation. `failure` None: it came whole."""
