@@ -54,7 +54,7 @@ REFUSED: dict[str, Early] = {
     "oom-vllm": Early(Why.UPSTREAM_ERROR),
     "refuse": Early(Why.CUT, charge=HOLD),
     "html": Early(Why.BAD_RESPONSE, charge=HOLD),
-    "redirect": Early(Why.BAD_RESPONSE, charge=HOLD),
+    "redirect": Early(Why.BAD_RESPONSE),
     "hang-headers": Early(Why.FIRST_TOKEN_TIMEOUT, TIMEOUT, HOLD),
 }
 EARLY_STREAM = REFUSED | {

@@ -149,3 +149,10 @@ def test_a_subscription_costs_nothing_with_that_basis(kind: FailureKind | None, 
 def test_the_charge_is_always_decided(kind: FailureKind | None, content: bool, cut_stops_billing: bool) -> None:
     charge = charge_of(ended(kind, content=content), cut_stops_billing=cut_stops_billing)
     assert charge in {Charge.NOTHING, Charge.STREAMED, Charge.HOLD}
+
+
+@pytest.mark.parametrize(("status", "charge"), [(200, Charge.HOLD), (307, Charge.NOTHING), (0, Charge.HOLD)])
+def test_a_redirect_costs_nothing_and_a_strange_answer_its_hold(status: int, charge: Charge) -> None:
+    failure = Failure(FailureKind.BAD_RESPONSE, "", status)
+    ending = Ending(sent=True, stream=False, failure=failure)
+    assert charge_of(ending, cut_stops_billing=True) is charge

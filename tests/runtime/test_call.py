@@ -241,3 +241,22 @@ async def test_anthropic_streams_end_in_their_own_way() -> None:
     sent = dict(desk.clients["p1"].requests[0][1])
     assert sent["anthropic-beta"] == "b1"
     assert sent["anthropic-version"] == "2023-06-01"
+
+
+async def test_a_unary_client_that_has_left_pays_for_no_other_attempt() -> None:
+    desk = Desk([unary(b"oops", status=500)], [unary(ANSWER)])
+    call, transport = desk.call(UNARY)
+    transport.leave()
+    await call.serve(transport.body())
+    assert desk.clients["p2"].requests == []
+    [row] = desk.rows.calls
+    assert (row.outcome, row.attempts, row.cost_nano) == ("client_gone", 1, 0)
+
+
+async def test_a_stream_without_end_is_ended() -> None:
+    long = TEXT.replace(b"Hello", b"x" * 1_000_000)
+    desk = Desk([stream(ROLE, *[long] * 70)])
+    got = await desk.answer(STREAM)
+    assert b"longer than 64 MiB" in got.sent[-1]
+    [row] = desk.rows.calls
+    assert (row.outcome, row.error) == ("broken", "upstream_error")

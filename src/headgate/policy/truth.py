@@ -101,6 +101,8 @@ def charge_of(ending: Ending, *, cut_stops_billing: bool) -> Charge:
     if ending.failure is None:
         return Charge.HOLD
     charge = CHARGES[ending.failure.kind]
+    if ending.failure.kind is FailureKind.BAD_RESPONSE and 300 <= ending.failure.status < 400:
+        return Charge.NOTHING  # a redirect answers nothing
     if charge is Charge.NOTHING_BEFORE_CONTENT:
         charge = Charge.STREAMED if ending.content else Charge.NOTHING
     if charge is Charge.STREAMED and not (ending.stream and cut_stops_billing and not ending.reasoning):

@@ -8,7 +8,7 @@ from headgate.protocols.failure_text import failure_text
 from headgate.protocols.json_object import members_of
 
 ANSWER_LIMIT = 64 * 1024 * 1024
-"""Bytes; a larger answer is a fault of the upstream."""
+"""Bytes of an answer or stream; more is the upstream's fault. The server holds what its client is slow to read."""
 
 
 _ANSWERS = frozenset({"choices", "output", "content", "data", "input_tokens"})

@@ -41,6 +41,7 @@ from headgate.policy.failures import answer_for
 from headgate.policy.patience import RETRY_SOON, overdue
 from headgate.policy.select import plan as plan_call
 from headgate.protocols.codec import FrameTooLarge, MalformedStream, Piece, PieceKind, codec_for
+from headgate.protocols.whole import ANSWER_LIMIT
 from headgate.runtime.attempt import Attempt
 from headgate.runtime.gate import Gate
 from headgate.runtime.reply import JSON, STORE_LOST, Reply
@@ -58,6 +59,9 @@ CLIENT_PATIENCE_NS = 300_000_000_000
 """A client that reads nothing for so long counts as gone."""
 TAIL_PATIENCE_NS = 250_000_000
 """How long the rest of an upstream's body is awaited, so that its connection can be used again."""
+
+GLANCE = 0.005
+"""Seconds before another attempt in which a unary call, which nobody watches until then, learns of its client."""
 
 UNBEGUN = Exchange(drains=False)
 """What stands for the exchange of a call that has no plan yet; it is told nothing."""
@@ -263,6 +267,8 @@ class Call(Reply):
                 attempt.exhausted = True
                 break
             pieces = scanner.feed(chunk)
+            if scanner.streamed_output_bytes > ANSWER_LIMIT:
+                raise MalformedStream(f"the stream is longer than {ANSWER_LIMIT >> 20} MiB")
             if isinstance(pieces, bytes):
                 # Plain content changes nothing the exchange decides by, so it does not pass through it.
                 await self._forward(chunk)
@@ -335,6 +341,8 @@ class Call(Reply):
                     case CloseAttempt():
                         await self._close()
                     case Hold():
+                        if self._rows:
+                            await self._glance()
                         event = self._begin_attempt(command)
                     case OpenAttempt():
                         event = await self._open()
@@ -344,6 +352,12 @@ class Call(Reply):
                         assert_never(command)
             commands = () if event is None else self._exchange.handle(event)
 
+    async def _glance(self) -> None:
+        """Give the word that the client has left time to arrive, if there is one: it needs no other attempt."""
+        self._watch()
+        if self._watcher is not None:
+            await asyncio.wait({self._watcher}, timeout=GLANCE)
+
     def _begin_attempt(self, command: Hold) -> Event:
         if (event := self._take_interruption()) is not None:
             return event  # nothing was sent yet, so there is nothing to settle
@@ -352,8 +366,6 @@ class Call(Reply):
         no = len(self._rows) + 1
         held = hold(head, command.route)
         self._attempt = Attempt(no, command.route, held, head, self._codec, self.gate.clock)
-        if no > 1:
-            self._watch()  # a client that has left needs no other attempt
         return HOLD_GRANTED
 
     async def _open(self) -> Event:
