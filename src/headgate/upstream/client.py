@@ -41,5 +41,3 @@ class Client(Protocol):
 
         `whole`: nobody reads the answer before its end, so it may be gathered first.
         """
-
-    async def aclose(self) -> None: ...

@@ -74,6 +74,3 @@ class FakeClient:
         answer = FakeAnswer(script)
         self.answers.append(answer)
         return answer
-
-    async def aclose(self) -> None:
-        self._scripts.clear()

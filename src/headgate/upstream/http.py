@@ -75,9 +75,6 @@ class HttpClient:
         except PyreqwestError as error:
             raise UpstreamFailed(_translate(error)) from None
 
-    async def aclose(self) -> None:
-        await self._client.__aexit__(None, None, None)
-
 
 class HttpAnswer:
     """An answer on the wire; decompresses what an upstream compressed although it was asked not to."""
