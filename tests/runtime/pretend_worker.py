@@ -16,6 +16,13 @@ READY = b'{"type":"Ready","incarnation":%d}\n'
 BEAT = b'{"type":"Beat","metrics":{"in_flight":3,"uncommitted":2,"refused":{"path_not_found":5}}}\n'
 
 
+def put(path: Path, content: bytes) -> None:
+    """Write a file that whoever looks sees whole or not at all."""
+    part = path.with_name(f".{path.name}")
+    part.write_bytes(content)
+    part.replace(path)
+
+
 def main() -> int:
     folder, behaviours = Path(sys.argv[1]), sys.argv[2:-1]
     control = socket.socket(fileno=int(sys.argv[-1]))
@@ -23,7 +30,7 @@ def main() -> int:
     first = lines.readline()
     index = json.loads(first)["index"]
     life = 1 + len(list(folder.glob(f"{index}-*")))
-    (folder / f"{index}-{life}").write_bytes(first)
+    put(folder / f"{index}-{life}", first)
     behaviour = behaviours[min(life, len(behaviours)) - 1]
     match behaviour:
         case "die":
@@ -44,7 +51,7 @@ def main() -> int:
             signal.pause()
     control.sendall(READY % life + BEAT)
     for number, line in enumerate(lines):
-        (folder / f"said-{index}-{life}-{number}").write_bytes(line)
+        put(folder / f"said-{index}-{life}-{number}", line)
         if json.loads(line)["type"] == "Drain":
             return 0
     return 0
