@@ -1,0 +1,5 @@
+"""Anthropic's messages endpoint, and messages/count_tokens."""
+
+from headgate.protocols.anthropic_messages.codec import ERROR_TYPES, AnthropicMessages, MessagesScanner
+
+__all__ = ["ERROR_TYPES", "AnthropicMessages", "MessagesScanner"]

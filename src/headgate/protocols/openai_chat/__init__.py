@@ -1,0 +1,5 @@
+"""OpenAI's chat/completions, and completions and embeddings, which share its form of usage and errors."""
+
+from headgate.protocols.openai_chat.codec import ChatScanner, OpenAIChat
+
+__all__ = ["ChatScanner", "OpenAIChat"]
