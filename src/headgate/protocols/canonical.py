@@ -98,6 +98,10 @@ class AnswerWriter(ABC):
     def body(self, events: Iterable[Event]) -> bytes:
         """Return the body of an answer that is no stream."""
 
+    def next_sequence(self) -> int:
+        """Return the number that the next event of the stream would have, in dialects that number them."""
+        return 0
+
 
 class Translator(ABC):
     """The canonical side of a codec."""

@@ -1,0 +1,135 @@
+"""An answer on its way from one dialect into another, read as the upstream's and written as the client's.
+
+It has the surface of a scanner, so that a call reads it like one of its own dialect. What the upstream's own scanner
+says of kinds, ends, errors and usage holds: a translated call costs what the same call costs that is passed on.
+"""
+
+from collections.abc import Sequence
+from typing import Final
+
+from headgate.model.events import Event, Failed, UsageSeen
+from headgate.model.usage import Reported, Usage
+from headgate.protocols.base import Codec, Piece, PieceKind, StreamScanner
+from headgate.protocols.canonical import AnswerReader, AnswerWriter
+from headgate.protocols.sse import FrameSplitter, parse_frame
+from headgate.protocols.whole import WholeBody
+
+_NO_LIMIT: Final = 2**62
+"""Frames have passed the scanner's splitter, which has the limit."""
+
+
+class Translation:
+    """One attempt's answer; `scanner` is the upstream's own, `writer` knows what was lost."""
+
+    __slots__ = ("_reader", "_scanner", "_splitter", "writer")
+
+    def __init__(self, scanner: StreamScanner, reader: AnswerReader, writer: AnswerWriter) -> None:
+        self._scanner = scanner
+        self._reader = reader
+        self._splitter = FrameSplitter(_NO_LIMIT)
+        self.writer = writer
+
+    def feed(self, chunk: bytes) -> list[Piece]:
+        """Take the upstream's next bytes; return pieces for the client. Raises as StreamScanner.feed."""
+        pieces = self._scanner.feed(chunk)
+        if isinstance(pieces, bytes):
+            written = self.writer.frames(self._events(pieces))
+            return [Piece(PieceKind.CONTENT, written)] if written else []
+        return self._translated(pieces)
+
+    def finish(self) -> list[Piece]:
+        """Take the end of the upstream's body; an answer that is whole without a terminal frame gets its end here."""
+        pieces = self._translated(self._scanner.finish())
+        if any(piece.kind in (PieceKind.TERMINAL, PieceKind.ERROR) for piece in pieces):
+            return pieces
+        if self._scanner.complete:
+            return [*pieces, Piece(PieceKind.TERMINAL, self._end())]
+        return pieces
+
+    def _translated(self, pieces: Sequence[Piece]) -> list[Piece]:
+        """Return the client's pieces; what follows an end or an error is nobody's."""
+        translated: list[Piece] = []
+        for piece in pieces:
+            if piece.kind is PieceKind.ERROR or (
+                piece.kind is PieceKind.TERMINAL and self._scanner.error_message is not None
+            ):
+                return [*translated, Piece(PieceKind.ERROR, b"")]
+            written = self.writer.frames(self._events(piece.data))
+            if piece.kind is PieceKind.TERMINAL:
+                return [*translated, Piece(PieceKind.TERMINAL, written + self._end())]
+            if written:
+                translated.append(Piece(piece.kind, written))
+        return translated
+
+    def _events(self, frames: bytes) -> list[Event]:
+        events: list[Event] = []
+        for frame in self._splitter.feed(frames):
+            event, data = parse_frame(frame)
+            if data:
+                events += self._reader.frame(event, data)
+        return events
+
+    def _end(self) -> bytes:
+        last: list[Event] = list(self._reader.end())
+        reported = self._scanner.reported()
+        if reported is not None:
+            last.append(UsageSeen(reported))
+        return self.writer.frames(last) + self.writer.end()
+
+    # -- what the upstream's scanner says --------------------------------------------------------
+
+    @property
+    def content_seen(self) -> bool:
+        return self._scanner.content_seen
+
+    @property
+    def complete(self) -> bool:
+        return self._scanner.complete
+
+    @property
+    def error_message(self) -> str | None:
+        return self._scanner.error_message
+
+    @property
+    def error_type(self) -> str | None:
+        return self._scanner.error_type
+
+    @property
+    def streamed_output_bytes(self) -> int:
+        return self._scanner.streamed_output_bytes
+
+    def reported(self) -> Reported | None:
+        return self._scanner.reported()
+
+    def partial(self) -> Usage | None:
+        return self._scanner.partial()
+
+    def next_sequence(self) -> int:
+        """Return the number of the next event of the client's stream."""
+        return self.writer.next_sequence()
+
+
+class WholeTranslation(WholeBody):
+    """An answer that is no stream: gathered, then written anew as one terminal piece."""
+
+    __slots__ = ("_reader", "writer")
+
+    def __init__(self, codec: Codec, reader: AnswerReader, writer: AnswerWriter) -> None:
+        """`codec` is the upstream's."""
+        super().__init__(codec)
+        self._reader = reader
+        self.writer = writer
+
+    def finish(self) -> list[Piece]:
+        pieces = super().finish()
+        if pieces[0].kind is PieceKind.ERROR:
+            return [Piece(PieceKind.ERROR, b"")]
+        events = list(self._reader.body(pieces[0].data))
+        failed = next((event for event in events if isinstance(event, Failed)), None)
+        if failed is not None:
+            self.error_message = failed.message
+            return [Piece(PieceKind.ERROR, b"")]
+        reported = self.reported()
+        if reported is not None:
+            events.append(UsageSeen(reported))
+        return [Piece(PieceKind.TERMINAL, self.writer.body(events))]
