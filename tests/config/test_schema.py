@@ -10,7 +10,7 @@ import pytest
 from pydantic import BaseModel
 from ruamel.yaml import YAML
 
-from headgate.config.schema import Config, json_schema
+from headgate.config.schema import Config, ShapingConfig, json_schema
 from headgate.config.vendors import BASE_URLS, cut_stops_billing
 
 ROOT = Path(__file__).parents[2]
@@ -177,7 +177,7 @@ def keys(model: type[BaseModel], prefix: str) -> Iterator[tuple[str, str | None]
                 continue
         default = properties[name].get("default")
         yield (
-            f"{prefix}{name}",
+            f"<at>.{name}" if name in ShapingConfig.model_fields else f"{prefix}{name}",
             json.dumps(default) if isinstance(default, bool) else None if default is None else str(default),
         )
 

@@ -4,14 +4,17 @@ import re
 from collections.abc import Iterable
 from datetime import datetime
 
+import msgspec
+
 from headgate.config.bundled import lookup, models_of, spellings_of
 from headgate.config.prices import override
-from headgate.config.schema import Config, ModelConfig, ProviderConfig
+from headgate.config.schema import Config, ModelConfig, ProviderConfig, VirtualModelConfig
+from headgate.config.shaping import shaped
 from headgate.config.vendors import cut_stops_billing, default_base_url, normal_base_url
 from headgate.model.catalog import Catalog, CatalogProvider, Model, VirtualModel
 from headgate.model.dialect import SERVED_BY, Kind
 from headgate.model.price import FREE, UNKNOWN, Prices
-from headgate.model.route import Provider, Route, Timeouts
+from headgate.model.route import UNSHAPED, Provider, Route, Timeouts
 
 _NOTHING = ModelConfig()
 
@@ -42,9 +45,11 @@ def catalog_of(config: Config, at: datetime) -> Catalog:
             if _is_alias(upstream_name, route.model) and not _names_a_route(upstream_name, config):
                 aliases.setdefault(upstream_name, route.model)
         price = prices_of(settings.price, settings.kind)
-        providers[name] = CatalogProvider(provider, routes, settings.open, UNKNOWN if price is None else price)
+        providers[name] = CatalogProvider(
+            provider, routes, settings.open, UNKNOWN if price is None else price, shaped(UNSHAPED, settings)
+        )
     return Catalog(
-        virtual={name: _virtual(name, entry.routes, providers) for name, entry in config.models.items()},
+        virtual={name: _virtual(name, entry, providers) for name, entry in config.models.items()},
         models={model: Model(model, tuple(routes.values())) for model, routes in served.items()},
         aliases={spelling: model for spelling, model in aliases.items() if spelling not in served},
         providers=providers,
@@ -101,6 +106,7 @@ def _route(provider: Provider, upstream_name: str, settings: ProviderConfig, at:
         prices=prices,
         context=said.context or (facts.context if facts is not None else None),
         max_output=said.max_output or (facts.max_output if facts is not None else None),
+        shaping=shaped(shaped(UNSHAPED, settings), said),
     )
 
 
@@ -147,9 +153,14 @@ def _names_in_chains(config: Config) -> dict[str, list[str]]:
     return names
 
 
-def _virtual(name: str, chain: list[str], providers: dict[str, CatalogProvider]) -> VirtualModel:
+def _virtual(name: str, entry: VirtualModelConfig, providers: dict[str, CatalogProvider]) -> VirtualModel:
     routes: list[Route] = []
-    for route in chain:
+    for route in entry.routes:
         provider, _, upstream_name = route.partition("/")
-        routes += providers[provider].routes[upstream_name]
+        routes += [_shaped(known, entry) for known in providers[provider].routes[upstream_name]]
     return VirtualModel(name, tuple(routes))
+
+
+def _shaped(route: Route, entry: VirtualModelConfig) -> Route:
+    shaping = shaped(route.shaping, entry)
+    return route if shaping is route.shaping else msgspec.structs.replace(route, shaping=shaping)

@@ -1,9 +1,11 @@
 """The kinds of values a configuration holds, each with its check and its JSON Schema."""
 
+import json
 import re
 from decimal import Decimal
 from typing import Annotated, Any
 
+import msgspec
 from pydantic import BeforeValidator, Field, SecretStr, WithJsonSchema
 
 from headgate.config.prices import override
@@ -68,6 +70,11 @@ def size(text: str) -> Any:
     return Field(default=parse_size(text), json_schema_extra={"default": text})
 
 
+def is_header_safe(text: str) -> bool:
+    """Whether an HTTP header can carry `text`."""
+    return _HEADER_VALUE.match(text) is not None
+
+
 def _header_safe(value: object) -> object:
     """A credential, without the white space around it that files and shells leave."""
     if not isinstance(value, str):
@@ -75,7 +82,7 @@ def _header_safe(value: object) -> object:
     text = value.strip()
     if not text:
         raise ValueError("is empty; remove the key, or set the variable that it names")
-    if not _HEADER_VALUE.match(text):
+    if not is_header_safe(text):
         raise ValueError("has a character that no HTTP header can carry")
     return text
 
@@ -149,3 +156,28 @@ def _models(value: object) -> object:
 
 
 ModelsInput = BeforeValidator(_models)
+
+
+_OWNED_MEMBERS = frozenset({"model", "stream", "stream_options", "messages", "input"})
+
+
+def _extra_body(value: object) -> object:
+    """Members of a request's body, as JSON."""
+    if not isinstance(value, dict) or not all(isinstance(name, str) and name for name in value):
+        raise ValueError("must be a mapping of the upstream's own parameters, such as {top_k: 40}")
+    owned = sorted(_OWNED_MEMBERS.intersection(value))
+    if owned:
+        raise ValueError(f"'{owned[0]}' is set by Headgate or by the client")
+    try:
+        json.dumps(value, allow_nan=False, default=float)
+    except (TypeError, ValueError, RecursionError):
+        raise ValueError("holds what JSON cannot say") from None
+    return value
+
+
+json_of = msgspec.json.Encoder(decimal_format="number").encode
+"""The JSON of a value of the file, whose fractions are Decimal."""
+
+
+ExtraBody = Annotated[dict[str, Any], BeforeValidator(_extra_body), WithJsonSchema({"type": "object"})]
+"""Parameters that a request gets unless it has them."""

@@ -10,6 +10,7 @@ from headgate.config.fields import (
     Credential,
     Duration,
     DurationOrZero,
+    ExtraBody,
     Headers,
     ModelsInput,
     Multiplier,
@@ -87,7 +88,31 @@ class TimeoutsConfig(Section):
     idle: Duration = duration("60s")
 
 
-class ModelConfig(Section):
+class ShapingConfig(Section):
+    """How requests and answers are changed on their way; each key None where it is not said here."""
+
+    extra_body: ExtraBody | None = Field(
+        default=None, description="Parameters that a request gets unless it has them, in the upstream's own words."
+    )
+    append_system_prompt: Annotated[str, StringConstraints(min_length=1, max_length=100_000)] | None = Field(
+        default=None, description="Text appended to the system prompt of every request."
+    )
+    repair_tools: bool | None = Field(
+        default=None, description="Turn tool calls that the model wrote as text into calls."
+    )
+    strip_thinking: bool | None = Field(default=None, description="Leave thinking out of answers, <think> tags too.")
+    strip_stop_markers: bool | None = Field(
+        default=None, description="Leave leaked stop markers such as <|im_end|> out of answers."
+    )
+    cache: Literal["auto", "off"] | None = Field(
+        default=None, description="'auto' marks prompts for Anthropic's cache where the client marked none."
+    )
+    strict: bool | None = Field(
+        default=None, description="Refuse with 400 what a translation would lose, instead of naming it."
+    )
+
+
+class ModelConfig(ShapingConfig):
     """What is known of one model on one provider; all of it overrides the bundled data."""
 
     model: UpstreamName | None = Field(default=None, description="Its provider-neutral name.")
@@ -96,7 +121,7 @@ class ModelConfig(Section):
     max_output: Tokens | None = Field(default=None, description="Most output tokens of one answer.")
 
 
-class ProviderConfig(Section):
+class ProviderConfig(ShapingConfig):
     """One upstream endpoint with its credential."""
 
     kind: Kind = Field(description="The dialect it speaks.")
@@ -126,7 +151,7 @@ class ProviderConfig(Section):
     timeouts: TimeoutsConfig = TimeoutsConfig()
 
 
-class VirtualModelConfig(Section):
+class VirtualModelConfig(ShapingConfig):
     """A name that stands for a chain of routes."""
 
     routes: Annotated[list[str], Field(min_length=1, max_length=100)] = Field(

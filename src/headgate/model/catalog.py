@@ -3,7 +3,7 @@
 import msgspec
 
 from headgate.model.price import UNKNOWN, Prices
-from headgate.model.route import Provider, Route
+from headgate.model.route import UNSHAPED, Provider, Route, Shaping
 
 
 class Model(msgspec.Struct, frozen=True, gc=False):
@@ -32,6 +32,7 @@ class CatalogProvider(msgspec.Struct, frozen=True, gc=False):
     routes: dict[str, tuple[Route, ...]]
     open: bool = True
     prices: Prices = UNKNOWN
+    shaping: Shaping = UNSHAPED
 
 
 class Catalog(msgspec.Struct, frozen=True, gc=False):

@@ -1,6 +1,7 @@
 """Providers and routes as the data path sees them, and the plan of one call."""
 
 import msgspec
+from msgspec import Raw
 
 from headgate.model.dialect import Endpoint, Kind
 from headgate.model.price import Billing, Prices
@@ -17,6 +18,31 @@ class Timeouts(msgspec.Struct, frozen=True, gc=False):
     answer: int = 600_000_000_000
     first_token: int = 60_000_000_000
     idle: int = 60_000_000_000
+
+
+class Shaping(msgspec.Struct, frozen=True):
+    """How requests and answers of a route are changed on their way, by configuration.
+
+    `extra_body`: members that a request gets unless it has them. `system`: text appended to the system prompt.
+    `repair_tools`: tool calls that the model wrote as text become calls. `cache_auto`: prompt-cache breakpoints are
+    added for an Anthropic upstream where the client set none. `strict`: what a translation would lose is refused.
+    """
+
+    extra_body: dict[str, Raw] = {}
+    system: str = ""
+    repair_tools: bool = False
+    strip_thinking: bool = False
+    strip_stop_markers: bool = False
+    cache_auto: bool = False
+    strict: bool = False
+
+    @property
+    def filters(self) -> bool:
+        """Whether answers are changed, and not only requests."""
+        return self.repair_tools or self.strip_thinking or self.strip_stop_markers
+
+
+UNSHAPED = Shaping()
 
 
 class Provider(msgspec.Struct, frozen=True, gc=False):
@@ -52,6 +78,7 @@ class Route(msgspec.Struct, frozen=True, gc=False):
     backend: str = ""
     context: int | None = None
     max_output: int | None = None
+    shaping: Shaping = UNSHAPED
     name: str = ""
     """Made of the others: `provider/upstream-name`, `@backend` after it where there is one."""
 

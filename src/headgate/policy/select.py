@@ -155,7 +155,7 @@ def _one_route(catalog: Catalog, asked: str) -> Candidates | None:
     if undated:
         dated = tuple(msgspec.structs.replace(route, upstream_name=upstream_name) for route in undated)
         return Candidates(undated[0].model, dated)
-    route = Route(entry.provider, upstream_name, upstream_name, entry.prices)
+    route = Route(entry.provider, upstream_name, upstream_name, entry.prices, shaping=entry.shaping)
     return Candidates(upstream_name, (route,), ad_hoc=True)
 
 
