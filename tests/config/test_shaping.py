@@ -66,8 +66,6 @@ def test_routes_that_nothing_is_said_of_share_one_value() -> None:
     [
         ("{extra_body: {model: x}}", "'model' is set by Headgate"),
         ("{extra_body: [1]}", "must be a mapping"),
-        ("{extra_body: {p: .nan}}", "what JSON cannot say"),
-        ("{extra_body: {when: 2026-01-01}}", "what JSON cannot say"),
         ('{append_system_prompt: ""}', "at least 1"),
         ("{cache: always}", "auto"),
     ],
