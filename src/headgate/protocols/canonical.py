@@ -121,3 +121,15 @@ class Translator(ABC):
     @abstractmethod
     def answer_writer(self, reply: Reply) -> AnswerWriter:
         """Return the writer of a client's answer."""
+
+    @abstractmethod
+    def with_system(self, body: bytes, text: str) -> bytes:
+        """Return an outgoing body with `text` after its system prompt; what it does not touch stays byte for byte."""
+
+    def with_cache_marks(self, body: bytes) -> bytes:
+        """Return an outgoing body with prompt-cache breakpoints where the dialect has them and it holds none."""
+        return body
+
+    def needs_state(self, head: RequestHead) -> str | None:  # noqa: ARG002 - most dialects keep none
+        """Return the member of a request that only an upstream with this dialect's own state can serve."""
+        return None
