@@ -54,14 +54,16 @@ def read_text(path: Path) -> str:
         data = path.read_bytes()
     except OSError as error:
         reason = error.strerror or type(error).__name__
-        raise ConfigError([Problem(str(path), None, "", f"cannot be read: {reason}")]) from None
+        raise ConfigError(
+            [Problem(str(path), None, "", f"cannot be read: {reason}; name another with --config")]
+        ) from None
     if len(data) > MAX_FILE:
-        raise ConfigError([Problem(str(path), None, "", f"is larger than {MAX_FILE >> 20} MiB")])
+        raise ConfigError([Problem(str(path), None, "", f"is larger than {MAX_FILE >> 20} MiB; is it the right file?")])
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
-        raise ConfigError([Problem(str(path), line, "", "is not UTF-8 text")]) from None
+        raise ConfigError([Problem(str(path), line, "", "is not UTF-8 text; save it as UTF-8")]) from None
 
 
 def document(text: str, path: Path, env: Mapping[str, str], sections: frozenset[str] = SECTIONS) -> Document:

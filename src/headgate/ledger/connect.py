@@ -165,5 +165,7 @@ def translate_postgres(error: psycopg.Error, url: LedgerUrl) -> StoreAbsent | Ba
         state = "28"
     if not state and "does not exist" in said:
         state = "3D"
-    advice = _PG_ADVICE.get(state) or _PG_ADVICE.get(state[:2] or "08", "cannot be used now.")
+    advice = _PG_ADVICE.get(state) or _PG_ADVICE.get(
+        state[:2] or "08", "cannot be used now. Is the server well? Try: psql -h HOST -U USER DATABASE"
+    )
     return StoreAbsent(f"The ledger {url.shown} {advice} ({said[:300]})")

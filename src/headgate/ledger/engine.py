@@ -74,7 +74,9 @@ class Ledger:
                 raise connect.translate_postgres(error.orig, self.url) from None
             if isinstance(error.orig, sqlite3.Error):
                 raise connect.translate_sqlite(error.orig, self.url.sqlite_path) from None
-            raise LedgerError(f"The ledger {self.url.shown} said: {error.orig}") from None
+            raise LedgerError(
+                f"The ledger {self.url.shown} said: {error.orig}. Check it with: headgate check"
+            ) from None
         except sqlite3.Error as error:
             raise connect.translate_sqlite(error, self.url.sqlite_path) from None
         except psycopg.Error as error:
@@ -87,7 +89,9 @@ class Ledger:
             yield
             return
         if not self.url.sqlite_path.exists():
-            raise LedgerUnusable(f"There is no ledger at {self.url.sqlite_path} yet; `headgate serve` creates it.")
+            raise LedgerUnusable(
+                f"There is no ledger at {self.url.sqlite_path} yet; `headgate keys create` or `headgate serve` makes one"
+            )
         locks.make_directory(directory)
         try:
             turn = locks.Turn(directory)

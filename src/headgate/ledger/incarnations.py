@@ -155,4 +155,7 @@ def _lock_of(directory: Path, number: int) -> locks.FileLock | None:
     try:
         return locks.try_hold(_lock_path(directory, number))
     except OSError as error:
-        raise LedgerUnusable(f"Cannot use the lock directory {directory}: {error.strerror}.") from error
+        raise LedgerUnusable(
+            f"Cannot use the lock directory {directory}: {error.strerror}. "
+            f"Make it writable for this user: chmod u+rwx {directory}"
+        ) from error

@@ -80,18 +80,18 @@ def new_secret() -> str:
 def valid_name(name: str, what: str) -> str:
     """Return the name, or raise InvalidName: 1 to 200 printable characters, no blank at either end."""
     if not name or name != name.strip():
-        raise InvalidName(f"{what} must not be empty or begin or end with a blank: {name!r}")
+        raise InvalidName(f"{what} must not be empty or begin or end with a blank: {name!r}; give another")
     if len(name) > _MAX_NAME:
-        raise InvalidName(f"{what} is longer than {_MAX_NAME} characters")
+        raise InvalidName(f"{what} is longer than {_MAX_NAME} characters; give a shorter one")
     if any(unicodedata.category(character) in {"Cc", "Cf", "Cs", "Zl", "Zp"} for character in name):
-        raise InvalidName(f"{what} holds a control character: {name!r}")
+        raise InvalidName(f"{what} holds a control character: {name!r}; give another")
     return name
 
 
 def ensure_account(connection: Connection, name: str, *, now: int, source: str = "store") -> None:
     """Create an account unless it exists. Raises InvalidName."""
     if valid_name(name, "account") == ANONYMOUS.account:
-        raise InvalidName(f"the account {name!r} is kept for calls without a key")
+        raise InvalidName(f"the account {name!r} is kept for calls without a key; give another")
     if connection.scalar(sa.select(accounts.c.name).where(accounts.c.name == name)) is None:
         connection.execute(accounts.insert().values(name=name, source=source, created_at=now))
         bump_epoch(connection)

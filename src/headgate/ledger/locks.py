@@ -121,5 +121,8 @@ def directory_id(directory: Path) -> str:
                 known = secrets.token_hex(16)
                 path.write_text(known + "\n", encoding="ascii")
     except OSError as error:
-        raise LedgerUnusable(f"Cannot use the lock directory {directory}: {error.strerror}.") from error
+        raise LedgerUnusable(
+            f"Cannot use the lock directory {directory}: {error.strerror}. "
+            f"Make it writable for this user: chmod u+rwx {directory}"
+        ) from error
     return known

@@ -15,6 +15,7 @@ from headgate.surfaces.cli.output import (
     table,
     usd_text,
 )
+from headgate.surfaces.cli.progress import waiting
 
 if TYPE_CHECKING:
     from headgate.ledger.views import Filter
@@ -51,11 +52,12 @@ def calls(
     if ctx.invoked_subcommand is not None:
         return
     where = filter_of(since, key=key, account=account, model=model, outcome=outcome)
-    with ledger_of(config) as ledger:
+    with waiting("reading the ledger"), ledger_of(config) as ledger:
         found = ledger.reader().calls(where, limit=limit)
     if json:
-        for call in found:
-            say_json(shown.call(call))
+        with waiting("writing the calls", total=len(found)) as progress:
+            for call in progress.each(found):
+                say_json(shown.call(call))
         return
     if not found:
         say("There are no such calls.")
@@ -74,7 +76,7 @@ def show(
     config: ConfigOption = None,
 ) -> None:
     """Show one call with its attempts and the corrections of its cost."""
-    with ledger_of(config) as ledger:
+    with waiting("reading the ledger"), ledger_of(config) as ledger:
         call = ledger.reader().call(call_id)
     if call is None:
         raise Complaint(f"there is no call {call_id!r}; see: headgate calls")

@@ -8,6 +8,7 @@ import typer
 from headgate.surfaces import shown
 from headgate.surfaces.cli.common import ConfigOption, JsonOption, duration_of, ledger_of, not_both, now_ns
 from headgate.surfaces.cli.output import moment_text, say, say_json, table
+from headgate.surfaces.cli.progress import waiting
 
 if TYPE_CHECKING:
     from headgate.ledger.keys import NewKey
@@ -43,7 +44,7 @@ def create(
     chosen = not_both(name, named, "the name") or f"key-{secrets.token_hex(3)}"
     now = now_ns()
     end = None if expires is None else now + duration_of(expires, "--expires")
-    with ledger_of(config, create=True) as ledger, ledger.write() as connection:
+    with waiting("preparing the ledger"), ledger_of(config, create=True) as ledger, ledger.write() as connection:
         key = create_key(connection, account=account, name=chosen, now=now, allowed_models=models, expires_at=end)
     _show_new(key, as_json=json, expires_at=end)
 
@@ -54,7 +55,7 @@ def list_(account: AccountOption = None, json: JsonOption = False, config: Confi
     from headgate.ledger.keys import list_keys
 
     now = now_ns()
-    with ledger_of(config) as ledger, ledger.reader().connection() as connection:
+    with waiting("reading the ledger"), ledger_of(config) as ledger, ledger.reader().connection() as connection:
         keys = list_keys(connection, now=now, account=account)
     if json:
         for key in keys:
@@ -95,7 +96,7 @@ def rotate(
     from headgate.ledger.keys import find_key, rotate_key
 
     now, more = now_ns(), duration_of(grace, "--grace")
-    with ledger_of(config) as ledger, ledger.write() as connection:
+    with waiting("writing to the ledger"), ledger_of(config) as ledger, ledger.write() as connection:
         new = rotate_key(connection, find_key(connection, key, account=account), now=now, grace=more)
     _show_new(new, as_json=json, old_until=now + more)
 
@@ -108,7 +109,7 @@ def revoke(
     from headgate.ledger.keys import find_key, revoke_key
 
     now = now_ns()
-    with ledger_of(config) as ledger, ledger.write() as connection:
+    with waiting("writing to the ledger"), ledger_of(config) as ledger, ledger.write() as connection:
         found = find_key(connection, key, account=account)
         revoke_key(connection, found, now=now)
     if json:

@@ -1,5 +1,6 @@
 """The console script `headgate`: its commands, and what becomes of their errors."""
 
+import errno
 import os
 import sys
 from typing import Annotated, Any
@@ -7,12 +8,29 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from headgate.surfaces.cli import calls, check, keys, serve, sim, usage
+from headgate.surfaces.cli import calls, check, completion, keys, serve, sim, usage
 from headgate.surfaces.cli.output import PROBLEM, Complaint, complain
+
+_FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO})
+"""What writing to standard output fails with where there is no room for it."""
 
 
 class Group(TyperGroup):
     """Says what went wrong in plain lines on stderr and exits with 1; what is not foreseen keeps its traceback."""
+
+    def main(self, *args: Any, **extra: Any) -> Any:
+        """Run the program, or answer a shell that asks what may stand at its cursor."""
+        shell = os.environ.get(completion.VARIABLE)
+        if shell is not None:
+            sys.stdout.buffer.write(f"{completion.answer(self, shell, sys.argv[1:])}\n".encode())
+            sys.exit(0)
+        try:
+            return super().main(*args, **extra)
+        except OSError as error:
+            if error.errno not in _FULL or error.filename is not None:
+                raise
+            complain(f"cannot write the output: {error.strerror}; free some space or send it elsewhere")
+            sys.exit(PROBLEM)
 
     def invoke(self, ctx: Any) -> Any:
         _fit_streams()
@@ -24,6 +42,13 @@ class Group(TyperGroup):
             ctx.exit(PROBLEM)
         except _foreseen() as error:
             complain(str(error))
+            if _is_of_file(error):
+                complain("mend that, then look with: headgate check")
+            ctx.exit(PROBLEM)
+        except FileNotFoundError:
+            if _has_folder():
+                raise
+            complain("the folder that this shell stands in is gone; change to another: cd ~")
             ctx.exit(PROBLEM)
 
 
@@ -32,6 +57,20 @@ def _foreseen() -> tuple[type[Exception], ...]:
     from headgate.ledger.errors import LedgerError
 
     return (Complaint, ConfigError, LedgerError)
+
+
+def _is_of_file(error: Exception) -> bool:
+    from headgate.config.problems import ConfigError
+
+    return isinstance(error, ConfigError)
+
+
+def _has_folder() -> bool:
+    try:
+        os.getcwd()  # noqa: PTH109  asked of the kernel, no path is needed
+    except FileNotFoundError:
+        return False
+    return True
 
 
 def _fit_streams() -> None:
@@ -76,3 +115,4 @@ app.command("check")(check.check)
 app.add_typer(keys.app, name="keys")
 app.add_typer(calls.app, name="calls")
 app.command("usage")(usage.usage)
+app.command("completion")(completion.completion)

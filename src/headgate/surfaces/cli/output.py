@@ -5,18 +5,21 @@ import sys
 import unicodedata
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import typer
+
+from headgate.surfaces.cli.progress import waiting
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 PROBLEM = 1
 USAGE = 2
 
 _UNPRINTABLE = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
-_WIDE = 10_000
-"""Columns where nobody looks at a terminal: nothing is cut for a pipe."""
-_FOLDABLE = 1.3
-"""A table wider than the terminal by more than this is no longer read across."""
+_GAP = "  "
+"""What stands between two columns of a table."""
 
 
 class Complaint(Exception):
@@ -54,26 +57,37 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[str]], numeric: Iterab
 
     On a terminal too narrow for the table its rows are printed as blocks of `column: value`.
     """
+    from rich.cells import cell_len
     from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
 
-    cells = [[plain(cell) for cell in row] for row in rows]
+    cells = [[_printable(cell) for cell in row] for row in rows]
+    lines = [list(columns), *cells]
+    widths = [max(cell_len(line[index]) for line in lines) for index in range(len(columns))]
     console = Console(file=sys.stdout, emoji=False, markup=False, highlight=False)
-    if not console.is_terminal:
-        console = Console(file=sys.stdout, emoji=False, markup=False, highlight=False, width=_WIDE)
-    widest = [max(len(line[index]) for line in [columns, *cells]) for index in range(len(columns))]
-    if sum(widest) + len(columns) > console.width * _FOLDABLE:
-        for row in cells:
-            typer.echo("\n".join(f"{name}: {cell}" for name, cell in zip(columns, row, strict=True)) + "\n")
-        return
-    right = frozenset(numeric)
-    grid = Table(box=None, pad_edge=False, show_edge=False, header_style="bold")
-    for column in columns:
-        grid.add_column(column, justify="right" if column in right else "left", overflow="fold")
-    for row in cells:
-        grid.add_row(*(Text(cell) for cell in row))
-    console.print(grid)
+    narrow = console.is_terminal and sum(widths) + len(_GAP) * (len(columns) - 1) > console.width
+    right = [name in frozenset(numeric) for name in columns]
+    with waiting("writing the rows", total=len(cells)) as progress:
+        if narrow:
+            for row in progress.each(cells):
+                typer.echo("\n".join(f"{name}: {cell}" for name, cell in zip(columns, row, strict=True)) + "\n")
+            return
+        for number, line in enumerate(progress.each(lines)):
+            padded = [
+                " " * (width - cell_len(cell)) + cell if to_right else cell + " " * (width - cell_len(cell))
+                for cell, width, to_right in zip(line, widths, right, strict=True)
+            ]
+            text = _GAP.join(padded).rstrip()
+            typer.echo(typer.style(text, bold=True) if number == 0 and _is_styled(console) else text)
+
+
+def _is_styled(console: "Console") -> bool:
+    return console.is_terminal and not console.no_color and not console.is_dumb_terminal
+
+
+def _printable(text: str) -> str:
+    """Return `text` as stdout will show it: what its encoding lacks is spelled out, so that columns stay in line."""
+    encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
+    return plain(text).encode(encoding, "backslashreplace").decode(encoding)
 
 
 def usd_text(nano: int | None) -> str:

@@ -8,6 +8,7 @@ from headgate.surfaces import shown
 from headgate.surfaces.cli.calls import AccountOption, KeyOption, ModelOption, SinceOption, filter_of
 from headgate.surfaces.cli.common import ConfigOption, JsonOption, ledger_of
 from headgate.surfaces.cli.output import say, say_json, table, usd_text
+from headgate.surfaces.cli.progress import waiting
 
 if TYPE_CHECKING:
     from headgate.ledger.views import Usage
@@ -30,7 +31,7 @@ def usage(
     from headgate.ledger.views import GroupBy
 
     where = filter_of(since, key=key, account=account, model=model)
-    with ledger_of(config) as ledger:
+    with waiting("reading the ledger"), ledger_of(config) as ledger:
         reader = ledger.reader()
         groups = reader.usage(GroupBy(by), where)
         total = reader.usage(GroupBy.ALL, where)

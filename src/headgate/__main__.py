@@ -1,0 +1,20 @@
+"""`python -m headgate`: the command line, quiet at a Ctrl-C from its first import on."""
+
+import sys
+
+INTERRUPTED = 130
+"""128 and the number of SIGINT, as shells have it."""
+
+
+def main() -> None:
+    """Run the command line with the arguments of this process."""
+    try:
+        from headgate.surfaces.cli.main import app  # noqa: PLC0415  its imports are what is guarded
+
+        app(prog_name="headgate")
+    except KeyboardInterrupt:
+        sys.exit(INTERRUPTED)
+
+
+if __name__ == "__main__":
+    main()
