@@ -90,7 +90,8 @@ class Ledger:
             return
         if not self.url.sqlite_path.exists():
             raise LedgerUnusable(
-                f"There is no ledger at {self.url.sqlite_path} yet; `headgate keys create` or `headgate serve` makes one"
+                f"There is no ledger at {self.url.sqlite_path} yet; "
+                "make one with `headgate keys create` or `headgate serve`."
             )
         locks.make_directory(directory)
         try:
