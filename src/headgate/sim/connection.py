@@ -23,7 +23,7 @@ Until = Callable[[Callable[[], bool]], Awaitable[None]]
 
 
 class Connection:
-    """Serves one connection to its end. `until` waits for a condition on the brain."""
+    """Serves one connection to its end. `until` waits for a condition on the brain; `delays`: pauses are kept."""
 
     def __init__(
         self,
@@ -32,12 +32,15 @@ class Connection:
         writer: asyncio.StreamWriter,
         until: Until,
         max_body: int,
+        *,
+        delays: bool = True,
     ) -> None:
         self._brain = brain
         self._reader = reader
         self._writer = writer
         self._until = until
         self._max_body = max_body
+        self._delays = delays
         self._http = h11.Connection(h11.SERVER, max_incomplete_event_size=_READ)
         self._dropped = False
         self._spent = 0
@@ -180,7 +183,7 @@ class Connection:
                     await self._write(h11.Data(data=step.data))
                 self._brain.changed()
             case Pause():
-                await asyncio.sleep(step.ns / _NS)
+                await asyncio.sleep(step.ns / _NS if self._delays else 0)
             case Hang():
                 await self._until(lambda: False)
             case Gate():

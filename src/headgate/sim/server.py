@@ -23,7 +23,7 @@ class SimServer:
 
     seed: picks every answer; api_key: if set, requests without it get the vendor's 401; clock: monotonic ns,
     for the prompt caches; keep: how many requests are remembered, the oldest go first; max_body: bytes, more
-    gets 413.
+    gets 413; delays: whether the waits that a directive asks for (ttft, gap) are kept, or left out.
     Raises OSError if the port cannot be bound.
     """
 
@@ -37,12 +37,14 @@ class SimServer:
         clock: Callable[[], int] = time.monotonic_ns,
         keep: int = _KEEP,
         max_body: int = _MAX_BODY,
+        delays: bool = True,
     ) -> None:
         self.host = host
         self.port = port
         self.brain = Brain(seed=seed, api_key=api_key, clock=clock, keep=keep)
         self.brain.changed = self._changed
         self._max_body = max_body
+        self._delays = delays
         self._server: asyncio.Server | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._waiting: list[tuple[Callable[[], bool], asyncio.Future[None]]] = []
@@ -115,7 +117,7 @@ class SimServer:
         self._server = None
 
     def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        connection = Connection(self.brain, reader, writer, self.until, self._max_body)
+        connection = Connection(self.brain, reader, writer, self.until, self._max_body, delays=self._delays)
         task = asyncio.get_running_loop().create_task(connection.run())
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)

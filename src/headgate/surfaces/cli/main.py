@@ -3,13 +3,14 @@
 import errno
 import os
 import sys
+from collections.abc import Sequence
 from typing import Annotated, Any
 
 import typer
 from typer.core import TyperGroup
 
-from headgate.surfaces.cli import calls, check, completion, keys, serve, sim, usage
-from headgate.surfaces.cli.output import PROBLEM, Complaint, complain
+from headgate.surfaces.cli import calls, check, completion, demo, init, keys, serve, sim, usage
+from headgate.surfaces.cli.output import PROBLEM, USAGE, Complaint, complain
 
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO})
 """What writing to standard output fails with where there is no room for it."""
@@ -18,14 +19,14 @@ _FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO})
 class Group(TyperGroup):
     """Says what went wrong in plain lines on stderr and exits with 1; what is not foreseen keeps its traceback."""
 
-    def main(self, *args: Any, **extra: Any) -> Any:
+    def main(self, args: Sequence[str] | None = None, *more: Any, **extra: Any) -> Any:
         """Run the program, or answer a shell that asks what may stand at its cursor."""
         shell = os.environ.get(completion.VARIABLE)
         if shell is not None:
             sys.stdout.buffer.write(f"{completion.answer(self, shell, sys.argv[1:])}\n".encode())
             sys.exit(0)
         try:
-            return super().main(*args, **extra)
+            return super().main(_as_utf_8(sys.argv[1:] if args is None else args), *more, **extra)
         except OSError as error:
             if error.errno not in _FULL or error.filename is not None:
                 raise
@@ -50,6 +51,15 @@ class Group(TyperGroup):
                 raise
             complain("the folder that this shell stands in is gone; change to another: cd ~")
             ctx.exit(PROBLEM)
+
+
+def _as_utf_8(words: Sequence[str]) -> list[str]:
+    """Return the arguments as UTF-8, whatever the locale took them for; usage error where one is none."""
+    try:
+        return [os.fsencode(word).decode() for word in words]
+    except UnicodeError:
+        complain("an argument is no UTF-8 text; write it anew, or give the id instead of the name")
+        sys.exit(USAGE)
 
 
 def _foreseen() -> tuple[type[Exception], ...]:
@@ -110,8 +120,10 @@ def main(
 
 
 app.command("serve")(serve.serve)
+app.command("demo")(demo.demo)
 app.command("sim")(sim.sim)
 app.command("check")(check.check)
+app.command("init")(init.init)
 app.add_typer(keys.app, name="keys")
 app.add_typer(calls.app, name="calls")
 app.command("usage")(usage.usage)

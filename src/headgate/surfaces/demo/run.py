@@ -1,0 +1,208 @@
+"""One run of the demo, from an empty folder to the summary. However it ends, nothing of it is left running."""
+
+import asyncio
+import contextlib
+import signal
+import sys
+from collections.abc import Coroutine, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, NoReturn, Self
+
+from rich.console import Console
+from rich.live import Live
+
+from headgate.sim.server import SimServer
+from headgate.surfaces.cli.output import PROBLEM, complain, say_json
+from headgate.surfaces.demo.board import Board, DemoFailed
+from headgate.surfaces.demo.picture import write_svg
+from headgate.surfaces.demo.place import Gateway, Place
+from headgate.surfaces.demo.scenario import config_text, prices, scenario
+from headgate.surfaces.demo.screen import canvas_of, draw
+from headgate.surfaces.demo.summary import Summary, as_json, read_back
+from headgate.surfaces.demo.told import commands, tell
+from headgate.surfaces.demo.traffic import Traffic
+
+INTERRUPTED = 130
+PIPE_WIDTH = 100
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+_FRAME = 0.1
+"""Seconds between two pictures."""
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """`once`: no live screen and no waiting; `svg`: write the last screen there, `width` columns wide."""
+
+    once: bool = False
+    as_json: bool = False
+    seed: int = 1
+    svg: Path | None = None
+    width: int = 80
+
+
+def run(options: Options) -> int:
+    """Run the demo and print its end; return the exit status.
+
+    Raises DemoFailed, LedgerError, and Interrupted where a signal ended it.
+    """
+    with Signals() as signals:
+        console = Console(file=sys.stdout, emoji=False, markup=False, highlight=False)
+        at = datetime.now(UTC)
+        try:
+            known = prices(at)
+        except LookupError as error:
+            raise DemoFailed(f"The demo cannot price its models: {error}.") from None
+        place, board = Place.fresh(), Board()
+        try:
+            with _busy(options, "Making a ledger and a key"):
+                place.prepare()
+            with asyncio.Runner() as runner:
+                sim = runner.run(_traffic(options, place, board, at, console, signals))
+            signals.install()
+            summary = read_back(place.ledger.reader(), place.key_id, sim.bill, known, board.problems)
+        except DemoFailed:
+            place.ledger.close()  # its folder stays: the gateway's log says why
+            raise
+        except BaseException:
+            place.remove()
+            raise
+        with contextlib.closing(place.ledger):
+            if options.svg is not None:
+                write_svg(board, options.svg, options.width)
+            _print(options, summary, place, console.width if console.is_terminal else PIPE_WIDTH)
+    return 0 if summary.ok else PROBLEM
+
+
+def _print(options: Options, summary: Summary, place: Place, width: int) -> None:
+    next_ = commands(summary, place, Path.cwd())
+    if options.as_json:
+        where = {"seed": options.seed, "config": str(place.config), "ledger": str(place.folder / "headgate.db")}
+        say_json(as_json(summary) | where | {"commands": next_})
+    else:
+        tell(summary, place, next_, width)
+    for check in summary.checks:
+        if not check.ok:
+            complain(f"the demo went wrong: {check.name}: {check.found}")
+
+
+async def _traffic(
+    options: Options, place: Place, board: Board, at: datetime, console: Console, signals: "Signals"
+) -> SimServer:
+    """Start simulator and gateway, make all calls, and end both. Return the simulator for its bill."""
+    signals.attend()
+    live = not options.once and not options.as_json and sys.stdout.isatty() and not console.is_dumb_terminal
+    delays = live or options.svg is not None
+    sim = SimServer(seed=options.seed, delays=delays)
+    async with sim, contextlib.AsyncExitStack() as stack:
+        place.write(config_text(sim.port, at))
+        with _busy(options, "Starting the gateway"):
+            gateway = await stack.enter_async_context(Gateway(place, signals.guarded))
+        traffic = Traffic(gateway.url, place.key, place.ledger.reader(), board, delays=delays)
+        if live:
+            await _shown(console, board, traffic)
+        else:
+            with _busy(options, "Making calls"):
+                await traffic.run(scenario())
+    return sim
+
+
+async def _shown(console: Console, board: Board, traffic: Traffic) -> None:
+    """Make the calls with the screen above the cursor, drawn anew until they have ended."""
+    live = Live(
+        console=console,
+        auto_refresh=False,
+        redirect_stdout=False,
+        redirect_stderr=False,
+        vertical_overflow="crop",
+        get_renderable=lambda: draw(board, canvas_of(console)),
+    )
+
+    async def drawing() -> None:
+        while True:
+            live.refresh()
+            await asyncio.sleep(_FRAME)
+
+    with live:
+        drawer = asyncio.ensure_future(drawing())
+        try:
+            await traffic.run(scenario())
+        finally:
+            drawer.cancel()
+            await asyncio.gather(drawer, return_exceptions=True)
+        live.refresh()
+
+
+@contextlib.contextmanager
+def _busy(options: Options, what: str) -> Iterator[None]:
+    """Show on a terminal's stderr that something goes on."""
+    console = Console(stderr=True, emoji=False, markup=False, highlight=False)
+    if options.as_json or not console.is_terminal or console.is_dumb_terminal:
+        yield
+        return
+    spinner = "dots" if console.encoding.lower().startswith("utf") else "line"
+    mark = "…" if spinner == "dots" else "..."
+    with console.status(f"{what}{mark}", spinner=spinner):
+        yield
+
+
+class Interrupted(BaseException):
+    """A signal asked the demo to end."""
+
+
+class Signals:
+    """Within the block a signal raises Interrupted where Python stands, or cancels the task that attends to them.
+
+    The end of the gateway is `guarded`: signals take effect after it.
+    """
+
+    def __init__(self) -> None:
+        self._before: dict[signal.Signals, Any] = {}
+        self._task: asyncio.Task[Any] | None = None
+        self._asked = False
+        self._busy = False
+
+    def __enter__(self) -> Self:
+        # A hang-up that is ignored (nohup) stays so.
+        numbers = [one for one in _SIGNALS if one != signal.SIGHUP or signal.getsignal(one) != signal.SIG_IGN]
+        self._before = {number: signal.getsignal(number) for number in numbers}
+        self.install()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_error: object) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+        if kind is not None and issubclass(kind, asyncio.CancelledError | KeyboardInterrupt):
+            raise Interrupted from None
+
+    def install(self) -> None:
+        """Let signals raise Interrupted; a loop takes them away as it ends."""
+        for number in self._before:
+            signal.signal(number, _interrupt)
+
+    def attend(self) -> None:
+        """From now on, until its loop ends, signals cancel the task that is running."""
+        self._task = asyncio.current_task()
+        loop = asyncio.get_running_loop()
+        for number in self._before:
+            loop.add_signal_handler(number, self._ask)
+
+    def _ask(self) -> None:
+        first, self._asked = not self._asked, True
+        if first and not self._busy and self._task is not None:
+            self._task.cancel()
+
+    async def guarded(self, work: Coroutine[Any, Any, None]) -> None:
+        """Do some work to its end, whatever signals come."""
+        asked, self._busy = self._asked, True
+        try:
+            await work
+        finally:
+            self._busy = False
+        if self._asked and not asked and self._task is not None:
+            self._task.cancel()
+
+
+def _interrupt(*_: object) -> NoReturn:
+    raise Interrupted
