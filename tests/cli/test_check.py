@@ -51,7 +51,7 @@ def test_a_route_without_a_known_price_is_noted(run: Run, folder: Path) -> None:
 def test_without_a_file_the_start_is_told(run: Run) -> None:
     assert "SIMULATED" in run("check").stdout
     found = run("check", env={"OPENAI_API_KEY": "sk-very-secret"})
-    assert "found openai (from OPENAI_API_KEY)" in found.stdout
+    assert "found: openai (OPENAI_API_KEY), openai-responses (OPENAI_API_KEY)" in found.stdout
     assert "sk-very-secret" not in found.output
 
 

@@ -14,8 +14,8 @@ from headgate.runtime.metrics import Metrics, RouteSeries
 FIXED = Fixed("::1", 4141, "postgresql://u:p@h/n", "fsync", "/state", "debug")
 MESSAGES: list[Message] = [
     Start(3, FIXED, "headgate.yaml", "/etc", "a: 1\nb: '\u2028é'\n", Overrides(port=1, log_json=True)),
-    Start(0, FIXED, "", "/", None, NO_OVERRIDES),
-    Reload("a: 2\n" * 100_000),
+    Start(0, FIXED, "", "/", "", NO_OVERRIDES, {"OPENAI_API_KEY": "sk-5ecre7\n"}),
+    Reload("a: 2\n" * 100_000, {"A": "\u2028é"}),
     Drain(30_000_000_000),
     Ready(1 << 40),
     Beat(Metrics(routes={"openai/gpt": RouteSeries(attempts={"ok": 1}, cost_nano=1 << 60)}, in_flight=2)),
@@ -31,6 +31,12 @@ async def test_every_message_arrives_as_it_was_sent_and_in_order() -> None:
     await ours.close()
     assert await theirs.receive() is None
     await theirs.close()
+
+
+def test_no_variable_is_in_the_repr_of_a_message() -> None:
+    shown = repr([message for message in MESSAGES if isinstance(message, Start | Reload)])
+    assert "5ecre7" not in shown
+    assert "u:p@h" not in shown
 
 
 @pytest.mark.parametrize("rest", [b"", b'{"type":"Be', b'{"type":"Ready","incarnation":1}'])

@@ -1,34 +1,21 @@
-"""A start without any provider: the simulated upstream, or a sentence that says why it cannot be."""
+"""A start without any provider: the simulated upstream, said loudly, on its usual port or on a free one."""
 
 import socket
-from datetime import UTC, datetime
-from pathlib import Path
 
-import msgspec
-import pytest
-
-from headgate.config.compile import configuration
-from headgate.config.settings import Compiled
-from headgate.surfaces.serve import ServeFailed, _simulated
+from headgate.surfaces.first_start import simulated
 
 
-def nothing_found(folder: Path, port: int) -> Compiled:
-    compiled = configuration(None, {}, datetime(2026, 1, 1, tzinfo=UTC), folder)
-    assert compiled.simulated
-    return msgspec.structs.replace(compiled, sim_address=("127.0.0.1", port))
-
-
-async def test_a_taken_port_is_said_with_what_to_do(tmp_path: Path) -> None:
+async def test_it_is_said_loudly_that_answers_are_made_up() -> None:
     said: list[str] = []
+    async with simulated(said.append, 0) as (host, port):
+        assert "SIMULATED" in said[0]
+        assert f"http://{host}:{port}" in said[0]
+
+
+async def test_a_taken_port_means_a_free_one() -> None:
     with socket.create_server(("127.0.0.1", 0)) as other:
-        port = other.getsockname()[1]
-        with pytest.raises(ServeFailed, match=f"127.0.0.1:{port}.*headgate sim"):
-            async with _simulated(nothing_found(tmp_path, port), said.append):
+        taken = other.getsockname()[1]
+        async with simulated([].append, taken) as (host, port):
+            assert port != taken
+            with socket.create_connection((host, port)):
                 pass
-
-
-async def test_it_is_said_loudly_that_answers_are_made_up(tmp_path: Path) -> None:
-    said: list[str] = []
-    async with _simulated(nothing_found(tmp_path, 0), said.append):
-        pass
-    assert "SIMULATED" in said[0]

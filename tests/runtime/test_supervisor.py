@@ -165,7 +165,7 @@ async def test_a_command_that_is_not_there_fails_the_start(tmp_path: Path) -> No
 async def test_a_reload_reaches_present_and_future_workers(tmp_path: Path) -> None:
     async with running(supervised(tmp_path, "serve", count=2)) as made:
         await made.ready.wait()
-        made.reload(start("second: 2"), "second: 2", 7)
+        made.reload(start("second: 2"), Reload("second: 2"), 7)
         await until(lambda: all(said(tmp_path, index, 1) == [Reload("second: 2")] for index in (0, 1)))
         os.kill(made.workers()[0]["pid"], signal.SIGKILL)
         await until(lambda: made.workers()[0]["incarnation"] == 2)

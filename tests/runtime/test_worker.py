@@ -14,7 +14,7 @@ from headgate.config.problems import ConfigError
 from headgate.config.settings import NO_OVERRIDES
 from headgate.ledger.engine import Ledger
 from headgate.runtime.clock import SYSTEM
-from headgate.runtime.control import Channel, Drain, Fatal, Fixed, Message, Start
+from headgate.runtime.control import Channel, Drain, Fatal, Fixed, Message, Reload, Start
 from headgate.runtime.gate import Gate
 from headgate.runtime.worker import compiled_of, live
 
@@ -66,7 +66,7 @@ async def told(*messages: Message) -> tuple[int, Message | None]:
 
 
 def test_a_new_configuration_counts_but_for_what_was_fixed_at_the_start() -> None:
-    for compiled in (compiled_of(start(CONFIG), SYSTEM), compiled_of(start(""), SYSTEM, CONFIG)):
+    for compiled in (compiled_of(start(CONFIG), SYSTEM), compiled_of(start(""), SYSTEM, Reload(CONFIG))):
         settings = compiled.settings
         assert settings.drain_timeout == 7_000_000_000
         assert list(compiled.catalog.providers) == ["box"]
@@ -76,6 +76,18 @@ def test_a_new_configuration_counts_but_for_what_was_fixed_at_the_start() -> Non
             "fsync",
             "/state",
         )
+
+
+def test_variables_of_the_env_file_fill_the_text_and_the_environment_goes_before_them(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    text = 'providers: {box: {kind: openai, base_url: "http://127.0.0.1:1", api_key: "${IN_FILE}-${IN_BOTH}"}}'
+    monkeypatch.setenv("IN_BOTH", "shell")
+    values = {"IN_FILE": "first", "IN_BOTH": "file"}
+    first = replace(start(text), env=values)
+    assert compiled_of(first, SYSTEM).catalog.providers["box"].provider.api_key == "first-shell"
+    again = compiled_of(first, SYSTEM, Reload(text, {"IN_FILE": "second"}))
+    assert again.catalog.providers["box"].provider.api_key == "second-shell"
 
 
 def test_a_configuration_that_is_wrong_is_refused() -> None:

@@ -7,19 +7,26 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from pydantic import SecretStr, ValidationError
+import msgspec
+from pydantic import SecretStr
 
 from headgate.config.catalog import catalog_of
-from headgate.config.discover import discover
+from headgate.config.discover import Found
 from headgate.config.fields import MIN_ADMIN_TOKEN
-from headgate.config.load import Document, load, locate
+from headgate.config.load import Document, document, load, locate, parse
 from headgate.config.problems import ConfigError, Problem
 from headgate.config.schema import Config
 from headgate.config.settings import NO_OVERRIDES, Compiled, Overrides, Settings
+from headgate.config.starter import text_of
 from headgate.config.vendors import is_loopback
 
 ADMIN_TOKEN_VARIABLE = "HEADGATE_ADMIN_TOKEN"
+NOTHING = Found()
 _SQLITE = "sqlite:///"
+
+
+FOUND = "what was found"
+"""How problems name a configuration that no file holds."""
 
 
 def configuration(
@@ -28,28 +35,37 @@ def configuration(
     at: datetime,
     folder: Path,
     overrides: Overrides = NO_OVERRIDES,
+    found: Found = NOTHING,
 ) -> Compiled:
-    """Return what to run: the file named, else `folder`/headgate.yaml, else what can be found in `env`.
+    """Return what to run: the file named, else `folder`/headgate.yaml, else what was `found`.
 
     `at` (aware) is the time whose prices count. Raises ConfigError.
     """
     file = locate(path, folder)
     if file is not None:
         return compile_document(load(file, env), env, at, overrides)
-    try:
-        found = discover(env, folder)
-    except ValidationError as error:
-        where = ".".join(str(part) for part in error.errors(include_input=False)[0]["loc"])
-        raise ConfigError([Problem("environment", None, where, "holds what no HTTP header can carry")]) from None
-    compiled = compile_document(found.document, env, at, overrides)
-    return Compiled(
-        compiled.settings,
-        compiled.catalog,
-        compiled.fingerprint,
-        found=found.found,
-        simulated=found.simulated,
-        sim_address=found.sim_address,
-    )
+    return with_found(compile_text(text_of(found), None, folder, env, at, overrides), found)
+
+
+def compile_text(
+    text: str,
+    path: Path | None,
+    folder: Path,
+    env: Mapping[str, str],
+    at: datetime,
+    overrides: Overrides = NO_OVERRIDES,
+) -> Compiled:
+    """Return the runtime's values of a text: the content of the file at `path`, or of none, then in `folder`.
+
+    Raises ConfigError.
+    """
+    read = document(text, path, env) if path is not None else Document(parse(text, FOUND, env), None, folder)
+    return compile_document(read, env, at, overrides)
+
+
+def with_found(compiled: Compiled, found: Found) -> Compiled:
+    """Return a configuration made of what was found, with what is to be said of it."""
+    return msgspec.structs.replace(compiled, found=found.shown, notes=found.notes, simulated=found.simulated)
 
 
 def compile_document(

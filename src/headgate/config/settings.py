@@ -54,8 +54,8 @@ class Compiled(msgspec.Struct, frozen=True):
 
     `fingerprint` is the SHA-256 (hex) of its canonical form without any secret: it stays the same when
     only a credential changes. `rank_multipliers` are by provider, in thousandths, where not 1.
-    `found` says where each provider of a start without a file came from; `simulated`: none was found, so
-    they are the simulated upstream, which whoever starts the server must start at `sim_address`, and say so.
+    Of a start without a file: `found` says where each provider came from, `notes` what was seen and not taken;
+    `simulated`: none was found, so they are the simulated upstream, which whoever serves must start, and say so.
     """
 
     settings: Settings
@@ -63,8 +63,8 @@ class Compiled(msgspec.Struct, frozen=True):
     fingerprint: str
     rank_multipliers: dict[str, int] = {}
     found: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
     simulated: bool = False
-    sim_address: tuple[str, int] | None = None
 
     @property
     def config_path(self) -> Path | None:

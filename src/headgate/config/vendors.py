@@ -2,7 +2,10 @@
 
 import ipaddress
 import re
+from collections.abc import Iterator
 from urllib.parse import urlsplit
+
+import msgspec
 
 from headgate.model.dialect import Kind
 
@@ -24,8 +27,62 @@ BASE_URLS: dict[str, dict[Kind, str]] = {
     "fireworks": {Kind.OPENAI: "https://api.fireworks.ai/inference/v1"},
     # ai.google.dev, "OpenAI compatibility"
     "gemini": {Kind.OPENAI: "https://generativelanguage.googleapis.com/v1beta/openai"},
+    # inference-docs.cerebras.ai, "OpenAI Compatibility"
+    "cerebras": {Kind.OPENAI: "https://api.cerebras.ai/v1"},
+    # platform.kimi.ai/docs, "API overview"
+    "moonshot": {Kind.OPENAI: "https://api.moonshot.ai/v1"},
 }
 """Documented base URLs by vendor and kind."""
+
+
+class Vendor(msgspec.Struct, frozen=True):
+    """How a vendor is found in the environment, and what to try it with.
+
+    `title` is what people call it. `variables` are those that its own SDK or documentation reads, in the order in
+    which it prefers them. `example` is a cheap chat model that it serves, by its own name. `prefixes` begin its keys.
+    """
+
+    name: str
+    title: str
+    variables: tuple[str, ...]
+    example: str
+    prefixes: tuple[str, ...] = ()
+
+
+VENDORS = (
+    Vendor("openai", "OpenAI", ("OPENAI_API_KEY",), "gpt-5-nano", ("sk-proj-", "sk-svcacct-", "sk-admin-")),
+    Vendor("anthropic", "Anthropic", ("ANTHROPIC_API_KEY",), "claude-haiku-4-5", ("sk-ant-",)),
+    Vendor("openrouter", "OpenRouter", ("OPENROUTER_API_KEY",), "openai/gpt-oss-20b", ("sk-or-",)),
+    # ai.google.dev/gemini-api/docs/api-key: GOOGLE_API_KEY "takes precedence"
+    Vendor("gemini", "Google", ("GOOGLE_API_KEY", "GEMINI_API_KEY"), "gemini-2.5-flash-lite", ("AIza",)),
+    Vendor("groq", "Groq", ("GROQ_API_KEY",), "openai/gpt-oss-20b", ("gsk_",)),
+    Vendor("mistral", "Mistral", ("MISTRAL_API_KEY",), "mistral-small-latest"),
+    Vendor("deepseek", "DeepSeek", ("DEEPSEEK_API_KEY",), "deepseek-v4-flash"),
+    Vendor("xai", "xAI", ("XAI_API_KEY",), "grok-4-1-fast-non-reasoning", ("xai-",)),
+    Vendor("together", "Together", ("TOGETHER_API_KEY",), "meta-llama/Llama-3.3-70B-Instruct-Turbo"),
+    Vendor("fireworks", "Fireworks", ("FIREWORKS_API_KEY",), "accounts/fireworks/models/gpt-oss-20b", ("fw_",)),
+    Vendor("cerebras", "Cerebras", ("CEREBRAS_API_KEY",), "gpt-oss-120b", ("csk-",)),
+    Vendor("moonshot", "Moonshot", ("MOONSHOT_API_KEY",), "kimi-k2.6"),
+)
+"""Vendors whose credential is looked for. A plain `sk-` begins the keys of several, so it tells nothing."""
+
+HEADGATE_PREFIX = "hg_"
+"""Begins Headgate's own keys (ledger/keys.py)."""
+
+_SUFFIX = {Kind.OPENAI: "", Kind.OPENAI_RESPONSES: "-responses", Kind.ANTHROPIC: "-anthropic"}
+
+
+def providers_of(vendor: Vendor) -> Iterator[tuple[str, Kind]]:
+    """Yield the name and kind of each provider that a vendor's credential makes; its name alone for its first kind."""
+    for index, kind in enumerate(BASE_URLS[vendor.name]):
+        yield vendor.name + (_SUFFIX[kind] if index else ""), kind
+
+
+def vendor_of_key(key: str) -> Vendor | None:
+    """Return the vendor that a key's beginning belongs to, the longest one counting; None where it tells nothing."""
+    begun = [(len(prefix), vendor) for vendor in VENDORS for prefix in vendor.prefixes if key.startswith(prefix)]
+    return max(begun, key=lambda one: one[0])[1] if begun else None
+
 
 CUT_STOPS_BILLING: frozenset[str] = frozenset(
     {

@@ -29,22 +29,30 @@ class Fixed(msgspec.Struct, frozen=True):
 class Start(msgspec.Struct, tag=True, frozen=True):
     """Supervisor → worker, first of all: what to be. Not to be logged: it holds credentials.
 
-    `config` is the text of the file `source`; None when there is no file, and what is found in the
-    environment counts, its relative paths in `folder`.
+    `config` is the text of the file `source`; where that is empty there is no file, and the text is what was found.
+    Relative paths in it lie in `folder`. `env` are the variables of the .env, over which the environment's own stand.
     """
 
     index: int
     fixed: Fixed
     source: str
     folder: str
-    config: str | None
+    config: str
     overrides: Overrides
+    env: dict[str, str] = {}
+
+    def __repr__(self) -> str:
+        return f"Start({self.index}, {self.source!r})"
 
 
 class Reload(msgspec.Struct, tag=True, frozen=True):
-    """Supervisor → worker: take this configuration, which the supervisor has checked."""
+    """Supervisor → worker: take this configuration, which the supervisor has checked. `env` as in Start."""
 
     config: str
+    env: dict[str, str] = {}
+
+    def __repr__(self) -> str:
+        return "Reload()"
 
 
 class Drain(msgspec.Struct, tag=True, frozen=True):

@@ -93,12 +93,12 @@ class Supervisor:
         for worker in self._workers.values():
             worker.channel.send(Drain(self._drain_timeout))
 
-    def reload(self, start: Callable[[int], Start], config: str, drain_timeout: int) -> None:
+    def reload(self, start: Callable[[int], Start], said: Reload, drain_timeout: int) -> None:
         """Give all workers, present and future, this configuration, already checked."""
         self._start = start
         self._drain_timeout = drain_timeout
         for worker in self._workers.values():
-            worker.channel.send(Reload(config))
+            worker.channel.send(said)
 
     def metrics(self) -> Metrics:
         """Return the counters of all workers, past ones included."""

@@ -15,8 +15,7 @@ import structlog
 from msgspec.structs import asdict, replace
 
 from headgate import __version__
-from headgate.config.compile import compile_document, configuration
-from headgate.config.load import Document, parse
+from headgate.config.compile import compile_text
 from headgate.config.problems import ConfigError
 from headgate.config.settings import Compiled
 from headgate.ledger.connect import Durability
@@ -193,7 +192,7 @@ class Worker:
 
     def _reload(self, message: Reload) -> None:
         try:
-            compiled = compiled_of(self._start, self._clock, message.config)
+            compiled = compiled_of(self._start, self._clock, message)
         except ConfigError as error:
             log.error("the supervisor's configuration was refused here", error=str(error))  # noqa: TRY400  no fault of ours
             return
@@ -216,16 +215,13 @@ def connect(provider: Provider) -> HttpClient:
     return HttpClient(provider, USER_AGENT)
 
 
-def compiled_of(start: Start, clock: Clock, text: str | None = None) -> Compiled:
+def compiled_of(start: Start, clock: Clock, said: Reload | None = None) -> Compiled:
     """Return the configuration that a worker is to run, with what no reload changes. Raises ConfigError."""
     at = datetime.fromtimestamp(clock.wall() / SECOND_NS, UTC)
-    text = start.config if text is None else text
-    if text is None:
-        compiled = configuration(None, os.environ, at, Path(start.folder), start.overrides)
-    else:
-        path = Path(start.source)
-        read = Document(parse(text, start.source, os.environ), path, path.parent)
-        compiled = compile_document(read, os.environ, at, start.overrides)
+    text, values = (start.config, start.env) if said is None else (said.config, said.env)
+    path = Path(start.source) if start.source else None
+    env = {**values, **os.environ}
+    compiled = compile_text(text, path, Path(start.folder), env, at, start.overrides)
     settings = replace(compiled.settings, **asdict(start.fixed))
     return replace(compiled, settings=settings)
 

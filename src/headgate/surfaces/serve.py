@@ -3,96 +3,73 @@
 import asyncio
 import os
 import socket
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
-from datetime import UTC, datetime
+from collections.abc import Iterator
+from contextlib import AsyncExitStack, contextmanager
 from pathlib import Path
 
 import structlog
 import uvloop
 
-from headgate.config.compile import compile_document, configuration
-from headgate.config.load import document, locate, read_text
-from headgate.config.problems import ConfigError
 from headgate.config.settings import NO_OVERRIDES, Compiled, Overrides, Settings
-from headgate.config.watch import watch
 from headgate.ledger.engine import Ledger, open_ledger
 from headgate.ledger.errors import LedgerError
 from headgate.ledger.incarnations import lock_directory, sweep
+from headgate.ledger.keys import NewKey
 from headgate.ledger.locks import FileLock, make_directory, try_hold
-from headgate.runtime.clock import SYSTEM, Clock
-from headgate.runtime.control import Fixed, Start
+from headgate.runtime.clock import SYSTEM
 from headgate.runtime.logs import configure_logs
 from headgate.runtime.ports import PortTaken, reserve
 from headgate.runtime.supervisor import StartFailed, Supervisor, on_signals, python_module
-from headgate.sim.server import SimServer
 from headgate.surfaces.admin.server import AdminServer
+from headgate.surfaces.configured import Configured, Reloader
+from headgate.surfaces.first_start import (
+    FIRST,
+    KEYLESS,
+    Say,
+    base_url,
+    first_key,
+    keyless,
+    say_found,
+    simulated,
+    welcome,
+)
 
 log = structlog.get_logger("headgate.supervisor")
 
-SECOND_NS = 1_000_000_000
 WORKER_MODULE = "headgate.surfaces.data.serve"
 SWEEP_PERIOD = 1.0
 """Seconds between two looks for dead incarnations."""
-
-Say = Callable[[str], None]
+EARLY_LEVEL = "info"
+"""The least that is logged before the configuration says."""
+MAX_PORT = 65_535
+NO_FILE_HINT = "or start in another folder, or: headgate init -c ~/headgate.yaml; headgate serve -c ~/headgate.yaml"
 
 
 class ServeFailed(Exception):
     """Serving could not begin, or ended badly; the message tells the operator what to do."""
 
 
-class Configured:
-    """The configuration in force, and the text it was read from, so that all workers read the same."""
-
-    def __init__(self, path: Path | None, overrides: Overrides, clock: Clock, env: Mapping[str, str]) -> None:
-        self.folder = Path.cwd()
-        self.path = locate(path, self.folder)
-        self._overrides = overrides
-        self._clock = clock
-        self._env = env
-        self.text: str | None = None
-        self.compiled = self.read()
-        self.first = self.compiled.settings
-
-    def read(self) -> Compiled:
-        """Read it anew, once for all processes; what is in force stays if that fails. Raises ConfigError."""
-        at = datetime.fromtimestamp(self._clock.wall() / SECOND_NS, UTC)
-        if self.path is None:
-            self.compiled = configuration(None, self._env, at, self.folder, self._overrides)
-            return self.compiled
-        text = read_text(self.path)
-        self.compiled = compile_document(document(text, self.path, self._env), self._env, at, self._overrides)
-        self.text = text
-        return self.compiled
-
-    def start(self, address: str, port: int) -> Callable[[int], Start]:
-        """Return what a worker is first told, for each index; as of now, but with what no reload changes."""
-        first = self.first
-        fixed = Fixed(address, port, first.ledger_url, first.durability, first.state_dir, first.log_level)
-        source, folder, text, overrides = str(self.path or ""), str(self.folder), self.text, self._overrides
-
-        def one(index: int) -> Start:
-            return Start(index, fixed, source, folder, text, overrides)
-
-        return one
-
-
-def serve(path: Path | None, overrides: Overrides = NO_OVERRIDES, say: Say = print) -> int:
+def serve(
+    path: Path | None, overrides: Overrides = NO_OVERRIDES, say: Say = print, *, is_terminal: bool = False
+) -> int:
     """Serve until a signal ends it; return the exit status. `say` prints a line for the operator.
 
+    `is_terminal`: a person reads what is said, so the first key may be shown even where there is a file.
     Raises ConfigError, LedgerError and ServeFailed, whose messages are for people.
     """
     configured = Configured(path, overrides, SYSTEM, os.environ)
-    configure_logs(configured.compiled.settings.log_level, as_json=overrides.log_json)
+    greeting = Greeting(say, is_terminal=is_terminal or configured.path is None)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(_serve(configured, say))
+        runner.run(_serve(configured, greeting, as_json=overrides.log_json))
     return 0
 
 
-async def _serve(configured: Configured, say: Say) -> None:
-    settings = configured.compiled.settings
+async def _serve(configured: Configured, greeting: "Greeting", *, as_json: bool) -> None:
     async with AsyncExitStack() as stack:
+        configure_logs(EARLY_LEVEL, as_json=as_json)
+        await _configure(stack, configured, greeting.say)
+        settings = configured.compiled.settings
+        configure_logs(settings.log_level, as_json=as_json)
         ledger = open_ledger(settings.ledger_url)
         stack.callback(ledger.close)
         stack.callback(_only_one(ledger, settings).close)
@@ -100,19 +77,20 @@ async def _serve(configured: Configured, say: Say) -> None:
         directory = await asyncio.to_thread(lock_directory, ledger, Path(settings.state_dir))
         await asyncio.to_thread(sweep, ledger, directory, SYSTEM.wall())
         # The address and not the name: Granian takes no names, and all workers must listen on the same.
-        address, port = stack.enter_context(_reserved(settings.host, settings.port)).getsockname()[:2]
-        if configured.compiled.simulated:
-            await stack.enter_async_context(_simulated(configured.compiled, say))
+        address, port = stack.enter_context(_reserved(settings)).getsockname()[:2]
         start = configured.start(address, port)
         supervisor = Supervisor(python_module(WORKER_MODULE), settings.workers, start, SYSTEM, settings.drain_timeout)
         reload = Reloader(configured, supervisor, address, port)
         admin = AdminServer(settings, ledger, supervisor, reload)
         await _listen(stack, admin, settings)
         on_signals(asyncio.get_running_loop(), supervisor.stop, reload.ask)
+        stack.callback(greeting.end)
+        # Only now, when no signal interrupts any more: a key that was made must be shown.
+        await asyncio.to_thread(greeting.prepare, ledger, configured.compiled, base_url(settings, port))
         beside = [
             asyncio.create_task(task)
             for task in (
-                _announce(configured, supervisor, port, admin.port, say),
+                _announce(configured, supervisor, port, admin.port, greeting),
                 reload.follow(),
                 _sweep_dead(ledger, directory),
             )
@@ -127,70 +105,51 @@ async def _serve(configured: Configured, say: Say) -> None:
             await asyncio.gather(*beside, return_exceptions=True)
 
 
-class Reloader:
-    """Reads the configuration again when its file changes or when asked; what runs outlives a bad one."""
-
-    def __init__(self, configured: Configured, supervisor: Supervisor, address: str, port: int) -> None:
-        self._configured = configured
-        self._supervisor = supervisor
-        self._listens = (address, port)
-        self._asked = asyncio.Event()
-
-    @property
-    def compiled(self) -> Compiled:
-        """The configuration in force."""
-        return self._configured.compiled
-
-    def ask(self) -> None:
-        """Reload soon; from a signal."""
-        self._asked.set()
-
-    def reload(self) -> Compiled:
-        """Reload now. Raises ConfigError; then nothing has changed."""
-        compiled = self._configured.read()
-        for name in FIXED:
-            if getattr(compiled.settings, name) != getattr(self._configured.first, name):
-                log.warning("this setting takes effect at the next start", setting=name)
-        text = self._configured.text
-        if text is not None:
-            self._supervisor.reload(self._configured.start(*self._listens), text, compiled.settings.drain_timeout)
-        return compiled
-
-    async def follow(self) -> None:
-        """Reload whenever asked or the file changes, until cancelled."""
-        watcher = asyncio.create_task(self._watch_file())
-        try:
-            while True:
-                await self._asked.wait()
-                self._asked.clear()
-                try:
-                    self.reload()
-                except ConfigError as error:
-                    log.error("configuration refused; the running one stays", error=str(error))  # noqa: TRY400
-        finally:
-            watcher.cancel()
-
-    async def _watch_file(self) -> None:
-        if self._configured.path is None:
-            return
-        known = self._configured.text.encode() if self._configured.text is not None else None
-        async for _ in watch(self._configured.path, known):
-            self.ask()
+async def _configure(stack: AsyncExitStack, configured: Configured, say: Say) -> None:
+    """Read the configuration; without a file look for providers, and run the simulated upstream where there is none."""
+    if configured.path is None:
+        found = await configured.look()
+        if found.simulated:
+            configured.sim = await stack.enter_async_context(simulated(say, found.sim[1]))
+    configured.read()
+    if configured.path is None:
+        say_found(configured.compiled, say)
+    await asyncio.to_thread(configured.warn_of_exposure)
 
 
-FIXED = (
-    "host",
-    "port",
-    "admin_host",
-    "admin_port",
-    "admin_token",
-    "workers",
-    "ledger_url",
-    "durability",
-    "state_dir",
-    "log_level",
-)
-"""Settings that processes take only when they start."""
+class Greeting:
+    """What is said once Headgate serves: the first key, where there was none, and how to use it.
+
+    `is_terminal`: a person reads it. A secret must not land in a service's log.
+    """
+
+    def __init__(self, say: Say, *, is_terminal: bool) -> None:
+        self.say = say
+        self._may_show = is_terminal
+        self._lines: list[str] = []
+        self._key: NewKey | None = None
+
+    def prepare(self, ledger: Ledger, compiled: Compiled, url: str) -> None:
+        """Make the first key if there is none and it may be shown. Raises LedgerError."""
+        if not compiled.settings.auth_required:
+            self._lines = keyless(compiled, url) if self._may_show else [KEYLESS]
+        elif self._may_show:
+            self._key = first_key(ledger, SYSTEM.wall())
+            self._lines = [] if self._key is None else welcome(compiled, url, self._key.secret)
+        elif not ledger.reader().keys(SYSTEM.wall()):
+            self._lines = ["There is no key yet; make one: headgate keys create NAME"]
+
+    def show(self) -> None:
+        """Say it, once."""
+        lines, self._lines, self._key = self._lines, [], None
+        for line in lines:
+            self.say(line)
+
+    def end(self) -> None:
+        """A key that was made and never shown, since the start failed, is shown all the same: it works later."""
+        if self._key is not None:
+            self.say(f"The first key, of account '{FIRST}', was made (it is not shown again): {self._key.secret}")
+            self._key = None
 
 
 def _only_one(ledger: Ledger, settings: Settings) -> FileLock:
@@ -201,10 +160,14 @@ def _only_one(ledger: Ledger, settings: Settings) -> FileLock:
         state.parent.mkdir(parents=True, exist_ok=True)
         make_directory(state)
         lock = try_hold(state / name)
-    except OSError as error:
+    except (OSError, LedgerError) as error:
+        # Where a lock directory cannot be made, the reason stands behind the ledger's error.
+        cause = error if isinstance(error, OSError) else error.__cause__
+        reason = f"{cause.strerror}: {cause.filename}" if isinstance(cause, OSError) else str(error)
         raise ServeFailed(
-            f"Cannot lock the ledger {ledger.url.shown}: {error.strerror}: {error.filename}. "
-            f"Make it and its folder writable for this user: chmod u+w {state.parent} {state}"
+            f"Cannot lock the ledger {ledger.url.shown}: {reason}. "
+            f"Make it and its folder writable for this user: chmod u+w {state.parent} {state}; "
+            + (NO_FILE_HINT if settings.config_path is None else "or name another ledger.url")
         ) from None
     if lock is None:
         raise ServeFailed(
@@ -215,56 +178,45 @@ def _only_one(ledger: Ledger, settings: Settings) -> FileLock:
 
 
 @contextmanager
-def _listening(host: str, port: int, option: str) -> Iterator[None]:
-    """Say what to do about a port that cannot be had."""
+def _listening(host: str, port: int, option: str, other: int) -> Iterator[None]:
+    """Say what to do about a port that cannot be had; `other` is the port of the other plane."""
     try:
         yield
     except PortTaken:
         raise ServeFailed(
             f"Port {port} on {host} is in use. Stop what listens there (ss -ltnp), "
-            f"or choose another: {option} {port + 1}"
+            f"or choose another: {option} {_next(port, other)}"
         ) from None
     except OSError as error:
         raise ServeFailed(f"Cannot listen on {host}:{port}: {error.strerror}. Choose another address.") from None
 
 
-def _reserved(host: str, port: int) -> socket.socket:
-    with _listening(host, port, "--port"):
-        return reserve(host, port)
+def _next(port: int, other: int) -> int:
+    """Return a port to propose; 0 takes any free one."""
+    proposed = port + 1 if port + 1 != other else port + 2
+    return proposed if proposed <= MAX_PORT else 0
+
+
+def _reserved(settings: Settings) -> socket.socket:
+    with _listening(settings.host, settings.port, "--port", settings.admin_port):
+        return reserve(settings.host, settings.port)
 
 
 async def _listen(stack: AsyncExitStack, admin: AdminServer, settings: Settings) -> None:
-    with _listening(settings.admin_host, settings.admin_port, "--admin-port"):
+    with _listening(settings.admin_host, settings.admin_port, "--admin-port", settings.port):
         await stack.enter_async_context(admin.running())
 
 
-@asynccontextmanager
-async def _simulated(compiled: Compiled, say: Say) -> AsyncIterator[None]:
-    assert compiled.sim_address is not None
-    host, port = compiled.sim_address
-    say("No provider found: answers come from the SIMULATED upstream, and are made up.")
-    say("Set OPENAI_API_KEY or ANTHROPIC_API_KEY, or write a headgate.yaml, for real ones.")
-    sim = SimServer(host=host, port=port)
-    try:
-        await sim.start()
-    except OSError as error:
-        raise ServeFailed(
-            f"The simulated upstream cannot listen on {host}:{port}: {error.strerror}. If that is a `headgate sim` of "
-            "yours, stop it, or name it as a provider in headgate.yaml."
-        ) from None
-    try:
-        yield
-    finally:
-        await sim.stop()
-
-
-async def _announce(configured: Configured, supervisor: Supervisor, port: int, admin_port: int, say: Say) -> None:
+async def _announce(
+    configured: Configured, supervisor: Supervisor, port: int, admin_port: int, greeting: Greeting
+) -> None:
     await supervisor.ready.wait()
-    settings = configured.first
+    settings = configured.first.settings
     workers = "1 worker" if settings.workers == 1 else f"{settings.workers} workers"
     admin = f"http://{settings.admin_host}:{admin_port}"
     closed = "" if settings.admin_token else " (closed: no token)"
-    say(f"headgate serves http://{settings.host}:{port} ({workers}); admin {admin}{closed}")
+    greeting.say(f"headgate serves http://{settings.host}:{port} ({workers}); admin {admin}{closed}")
+    greeting.show()
 
 
 async def _sweep_dead(ledger: Ledger, directory: Path) -> None:

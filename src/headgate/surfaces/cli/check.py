@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from headgate.surfaces.cli.common import ConfigOption, JsonOption
+from headgate.surfaces.cli.common import ConfigOption, JsonOption, env_file_of
 from headgate.surfaces.cli.output import PROBLEM, complain, say, say_json
 
 if TYPE_CHECKING:
@@ -27,20 +27,28 @@ def check(
 
         typer.echo(jsonlib.dumps(json_schema(), indent=2))
         return
-    from headgate.config.compile import configuration
+    from headgate.config.compile import NOTHING, configuration
+    from headgate.config.envfile import exposed
+    from headgate.config.load import locate
     from headgate.config.problems import ConfigError
+    from headgate.surfaces.configured import find
 
+    file = env_file_of(config)
+    env = file.under(os.environ)
+    found = find(env) if locate(config, Path.cwd()) is None else NOTHING
     try:
-        compiled = configuration(config, os.environ, datetime.now(UTC), Path.cwd())
+        compiled = configuration(config, env, datetime.now(UTC), Path.cwd(), found=found)
     except ConfigError as error:
         _refuse(error, as_json=json)
         raise typer.Exit(PROBLEM) from None
-    notes = _notes(compiled)
+    notes = [*_notes(compiled), *file.problems, *exposed(file.path)]
     if json:
         say_json({"ok": True, **_facts(compiled), "problems": [], "notes": notes})
         return
     facts = _facts(compiled)
-    say(f"{facts['file'] or 'No file; what the environment gives'}: no problems.")
+    say(f"{facts['file'] or 'No file; what was found'}: no problems.")
+    if compiled.found:
+        say(f"found: {', '.join(compiled.found)}")
     for key in ("providers", "models"):
         say(f"{key}: {', '.join(facts[key]) or 'none'}")  # type: ignore[arg-type]
     for note in notes:
@@ -65,15 +73,18 @@ def _facts(compiled: "Compiled") -> dict[str, object]:
         "fingerprint": compiled.fingerprint,
         "providers": list(compiled.catalog.providers),
         "models": list(compiled.catalog.virtual),
+        "found": list(compiled.found),
         "simulated": compiled.simulated,
     }
 
 
 def _notes(compiled: "Compiled") -> list[str]:
     """Return what is no fault and yet seldom meant."""
-    notes = [f"found {found}" for found in compiled.found]
+    notes = list(compiled.notes)
     if compiled.simulated:
-        notes.append("no provider was found: the SIMULATED upstream would answer; set OPENAI_API_KEY or write a file")
+        notes.append(
+            "no provider was found: the SIMULATED upstream would answer; set OPENAI_API_KEY, or: headgate init"
+        )
     elif not compiled.catalog.providers:
         notes.append("there is no provider, so no call can be answered; add one under 'providers:'")
     for name, model in compiled.catalog.virtual.items():

@@ -12,12 +12,19 @@ import typer
 from headgate.surfaces.cli.output import Complaint
 
 if TYPE_CHECKING:
+    from headgate.config.envfile import EnvFile
     from headgate.config.settings import Settings
     from headgate.ledger.engine import Ledger
 
 ConfigOption = Annotated[
     Path | None,
-    typer.Option("--config", "-c", metavar="FILE", help="The configuration; ./headgate.yaml where not given."),
+    typer.Option(
+        "--config",
+        "-c",
+        metavar="FILE",
+        envvar="HEADGATE_CONFIG",
+        help="The configuration; ./headgate.yaml where not given.",
+    ),
 ]
 LEDGER_SECTIONS = frozenset({"server", "ledger"})
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
@@ -31,8 +38,18 @@ def settings_of(config: Path | None) -> "Settings":
 
     folder = Path.cwd()
     file = locate(config, folder)
-    document = load(file, os.environ, LEDGER_SECTIONS) if file is not None else Document(Config(), None, folder)
-    return compiled(document, os.environ)
+    env = env_file_of(config).under(os.environ)
+    document = load(file, env, LEDGER_SECTIONS) if file is not None else Document(Config(), None, folder)
+    return compiled(document, env)
+
+
+def env_file_of(config: Path | None) -> "EnvFile":
+    """Read the .env beside the configuration; without a file, that of the working directory."""
+    from headgate.config.envfile import read_env_file
+    from headgate.config.load import locate
+
+    file = locate(config, Path.cwd())
+    return read_env_file(Path.cwd() if file is None else file.absolute().parent)
 
 
 @contextlib.contextmanager

@@ -1,5 +1,6 @@
 """`headgate serve`."""
 
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -13,12 +14,21 @@ LOG_LEVELS = ("debug", "info", "warning", "error")
 
 def serve(
     config: ConfigOption = None,
-    host: Annotated[str | None, typer.Option("--host", help="Address of the data plane.")] = None,
-    port: Annotated[int | None, typer.Option("--port", "-p", min=0, max=65535, help="Port of the data plane.")] = None,
-    admin_port: Annotated[
-        int | None, typer.Option("--admin-port", min=0, max=65535, help="Port of the admin plane.")
+    host: Annotated[
+        str | None, typer.Option("--host", envvar="HEADGATE_HOST", help="Address of the data plane.")
     ] = None,
-    workers: Annotated[int | None, typer.Option("--workers", min=1, max=256, help="Worker processes.")] = None,
+    port: Annotated[
+        int | None,
+        typer.Option("--port", "-p", min=0, max=65535, envvar="HEADGATE_PORT", help="Port of the data plane."),
+    ] = None,
+    admin_port: Annotated[
+        int | None,
+        typer.Option("--admin-port", min=0, max=65535, envvar="HEADGATE_ADMIN_PORT", help="Port of the admin plane."),
+    ] = None,
+    workers: Annotated[
+        int | None,
+        typer.Option("--workers", min=1, max=256, envvar="HEADGATE_WORKERS", help="Worker processes."),
+    ] = None,
     log_level: Annotated[
         str | None, typer.Option("--log-level", metavar="LEVEL", help=f"One of {', '.join(LOG_LEVELS)}.")
     ] = None,
@@ -26,7 +36,8 @@ def serve(
 ) -> None:
     """Run the gateway: the data plane, the admin plane and the workers.
 
-    Options go before what the file says. Without a file, providers are taken from the environment.
+    Options go before what the file says. Without a file, providers are found: by the usual environment variables, a
+    .env, and servers on this machine; where there is none the simulated upstream answers.
     """
     if log_level is not None and log_level not in LOG_LEVELS:
         raise typer.BadParameter(f"must be one of {', '.join(LOG_LEVELS)}", param_hint="--log-level")
@@ -39,7 +50,7 @@ def serve(
         host=host, port=port, admin_port=admin_port, workers=workers, log_level=log_level, log_json=json
     )
     try:
-        status = run(file, overrides, say)
+        status = run(file, overrides, say, is_terminal=sys.stdout.isatty())
     except ServeFailed as error:
         raise Complaint(str(error)) from None
     raise typer.Exit(status)

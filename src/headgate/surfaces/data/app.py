@@ -18,6 +18,8 @@ from headgate.surfaces.data.body import read_body
 log = structlog.get_logger("headgate.data")
 
 JSON: Headers = [("content-type", "application/json")]
+NAMED: Headers = [*JSON, ("server", "headgate")]
+"""For lists of models and refusals: another Headgate that looks for local servers must know this one."""
 PREFIX = "/v1/"
 
 Handler = Callable[["DataPlane", Transport], Awaitable[None]]
@@ -70,7 +72,7 @@ def secret_of(transport: Transport) -> str | None:
 
 def refuse(transport: Transport, error: HeadgateError, call_id: str | None = None) -> None:
     """Answer an error that is no call's, in the dialect of the path."""
-    headers = list(JSON)
+    headers = list(NAMED)
     if error.retry_after is not None:
         headers.append(("retry-after", str(error.retry_after)))
     if error.kind is ErrorKind.METHOD_NOT_ALLOWED:
@@ -101,7 +103,7 @@ async def models(plane: DataPlane, transport: Transport) -> None:
     """List what this key may ask for, in the form of the vendor whose client asks."""
     principal = plane.gate.identify(secret_of(transport))
     listed = answers.models(plane.gate.terms.catalog, principal, anthropic=_speaks_anthropic(transport))
-    transport.answer(200, JSON, listed)
+    transport.answer(200, NAMED, listed)
 
 
 async def model(plane: DataPlane, transport: Transport) -> None:

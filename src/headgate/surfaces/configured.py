@@ -1,0 +1,184 @@
+"""The configuration in force: read at the start, read again on demand, the same for all processes."""
+
+import asyncio
+from collections.abc import Callable, Iterable, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+
+import structlog
+
+from headgate.config.compile import FOUND, compile_text, with_found
+from headgate.config.discover import Found, discover, places
+from headgate.config.envfile import EnvFile, exposed, read_env_file
+from headgate.config.load import locate, read_text
+from headgate.config.problems import ConfigError, Problem
+from headgate.config.settings import Compiled, Overrides
+from headgate.config.starter import text_of
+from headgate.config.watch import watch
+from headgate.model.local import LOCAL, Listing, Place
+from headgate.runtime.clock import Clock
+from headgate.runtime.control import Fixed, Reload, Start
+from headgate.runtime.supervisor import Supervisor
+from headgate.upstream.listing import ask
+
+log = structlog.get_logger("headgate.supervisor")
+
+SECOND_NS = 1_000_000_000
+
+
+async def look(env: Mapping[str, str], usual: Iterable[Place] = LOCAL) -> list[Listing]:
+    """Return what the servers on this machine list; takes a second at most, and never fails."""
+    return await ask(places(env, usual))
+
+
+def find(env: Mapping[str, str], usual: Iterable[Place] = LOCAL) -> Found:
+    """Return what a start without a file would use; for commands, which have no event loop of their own."""
+    return discover(env, asyncio.run(look(env, usual)))
+
+
+class Configured:
+    """The configuration in force, its text and its variables. `read` it before anything else.
+
+    Without a file the text is made of what `look` has found; `sim` is then where the simulated upstream runs, if
+    it does.
+    """
+
+    compiled: Compiled
+
+    def __init__(self, path: Path | None, overrides: Overrides, clock: Clock, env: Mapping[str, str]) -> None:
+        self.folder = Path.cwd()
+        self.path = locate(path, self.folder)
+        self.sim: tuple[str, int] | None = None
+        self.text = ""
+        self._values: dict[str, str] = {}
+        self._listings: list[Listing] = []
+        self._first: Compiled | None = None
+        self._overrides = overrides
+        self._clock = clock
+        self._env = env
+
+    @property
+    def first(self) -> Compiled:
+        """As it was at the start."""
+        return self._first or self.compiled
+
+    def env_file(self) -> EnvFile:
+        """Read the .env beside the configuration."""
+        return read_env_file(self.folder if self.path is None else self.path.absolute().parent)
+
+    async def look(self, usual: Iterable[Place] = LOCAL) -> Found:
+        """Ask the servers on this machine, and return what was found."""
+        env = self.env_file().under(self._env)
+        self._listings = await look(env, usual)
+        return discover(env, self._listings)
+
+    def read(self) -> Compiled:
+        """Read it anew, once for all processes; what is in force stays if that fails. Raises ConfigError."""
+        at = datetime.fromtimestamp(self._clock.wall() / SECOND_NS, UTC)
+        file = self.env_file()
+        env = file.under(self._env)
+        found = None if self.path is not None else self._found(env)
+        text = read_text(self.path) if self.path is not None else text_of(found or Found())
+        compiled = compile_text(text, self.path, self.folder, env, at, self._overrides)
+        self.compiled = compiled if found is None else with_found(compiled, found)
+        self.text, self._values = text, file.values
+        self._first = self._first or self.compiled
+        for problem in file.problems:
+            log.warning(".env was not read whole", problem=problem)
+        return self.compiled
+
+    def _found(self, env: Mapping[str, str]) -> Found:
+        found = discover(env, self._listings)
+        if not found.simulated:
+            return found
+        if self.sim is None:
+            message = "no provider is found any more; set its variable again, or start Headgate anew"
+            raise ConfigError([Problem(FOUND, None, "", message)])
+        return Found(notes=found.notes, sim=self.sim)
+
+    def warn_of_exposure(self) -> None:
+        """Log how the .env lies open to others."""
+        for warning in exposed(self.env_file().path):
+            log.warning(".env lies open", warning=warning)
+
+    def start(self, address: str, port: int) -> Callable[[int], Start]:
+        """Return what a worker is first told, for each index; as of now, but with what no reload changes."""
+        first = self.first.settings
+        fixed = Fixed(address, port, first.ledger_url, first.durability, first.state_dir, first.log_level)
+        source = "" if self.path is None else str(self.path)
+        folder, text, overrides, values = str(self.folder), self.text, self._overrides, self._values
+
+        def one(index: int) -> Start:
+            return Start(index, fixed, source, folder, text, overrides, values)
+
+        return one
+
+    def reloaded(self) -> Reload:
+        """Return what running workers are told after `read`."""
+        return Reload(self.text, self._values)
+
+
+class Reloader:
+    """Reads the configuration again when its file changes or when asked; what runs outlives a bad one."""
+
+    def __init__(self, configured: Configured, supervisor: Supervisor, address: str, port: int) -> None:
+        self._configured = configured
+        self._supervisor = supervisor
+        self._listens = (address, port)
+        self._asked = asyncio.Event()
+
+    @property
+    def compiled(self) -> Compiled:
+        """The configuration in force."""
+        return self._configured.compiled
+
+    def ask(self) -> None:
+        """Reload soon; from a signal."""
+        self._asked.set()
+
+    def reload(self) -> Compiled:
+        """Reload now; servers on this machine count as last seen. Raises ConfigError; then nothing has changed."""
+        compiled = self._configured.read()
+        for name in FIXED:
+            if getattr(compiled.settings, name) != getattr(self._configured.first.settings, name):
+                log.warning("this setting takes effect at the next start", setting=name)
+        start = self._configured.start(*self._listens)
+        self._supervisor.reload(start, self._configured.reloaded(), compiled.settings.drain_timeout)
+        return compiled
+
+    async def follow(self) -> None:
+        """Reload whenever asked or the file changes, until cancelled."""
+        watcher = asyncio.create_task(self._watch_file())
+        try:
+            while True:
+                await self._asked.wait()
+                self._asked.clear()
+                if self._configured.path is None:
+                    await self._configured.look()
+                try:
+                    self.reload()
+                except ConfigError as error:
+                    log.error("configuration refused; the running one stays", error=str(error))  # noqa: TRY400
+        finally:
+            watcher.cancel()
+
+    async def _watch_file(self) -> None:
+        if self._configured.path is None:
+            return
+        async for _ in watch(self._configured.path, self._configured.text.encode()):
+            self.ask()
+
+
+FIXED = (
+    "host",
+    "port",
+    "admin_host",
+    "admin_port",
+    "admin_token",
+    "workers",
+    "ledger_url",
+    "durability",
+    "state_dir",
+    "log_level",
+)
+"""Settings that processes take only when they start."""
