@@ -3,6 +3,10 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+# What `make demo` needs: Headgate itself, without the tools of tests and checks.
+RUNS := $(VENV)/.runs
+# The build backend and what it stands on, taken with their hashes out of the tests' lock file.
+BACKEND := ^(hatchling|editables|packaging|pathspec|pluggy|tomlkit|trove-classifiers)==
 LOCKER := build/lock
 ARGS ?=
 # Workers of pytest: as many as there are cores unless told.
@@ -11,17 +15,32 @@ JOBS ?= auto
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup test check lint format types imports ceilings soak bench lock clean
+.PHONY: help demo setup test check lint format types imports ceilings soak bench lock clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
+define made_venv
+@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Headgate needs Python >= 3.11; try make PYTHON=python3.12")'
+@$(BIN)/python -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv $(VENV)
+endef
+
 $(READY): requirements/test.lock pyproject.toml
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Headgate needs Python >= 3.11; try make PYTHON=python3.12")'
-	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(made_venv)
 	$(BIN)/python -m pip install --quiet --require-hashes --only-binary :all: -r requirements/test.lock
 	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation -e .
+	@touch $@ $(RUNS)
+
+$(RUNS): requirements/run.lock pyproject.toml
+	$(made_venv)
+	@echo "Installing Headgate into $(VENV), once; this takes up to a minute."
+	@awk '/^[a-z]/ {wanted = /$(BACKEND)/} wanted' requirements/test.lock > $(VENV)/backend.lock
+	@$(BIN)/python -m pip install --quiet --require-hashes --only-binary :all: -r requirements/run.lock -r $(VENV)/backend.lock
+	@$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation -e .
 	@touch $@
+
+demo: $(RUNS) ## See it work: a gateway, simulated providers, real calls (ARGS=--once: the summary alone)
+	@$(BIN)/headgate demo $(ARGS)
 
 setup: $(READY) ## Make .venv with everything that tests and checks need
 

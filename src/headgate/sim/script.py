@@ -80,6 +80,8 @@ _MODES = {
     Fault.USAGE_EVERY: UsageMode.EVERY,
 }
 _BROKEN_FRAME = b'data: {"id": "broken", "choices": [{"del\n\n'
+_AT_ONCE = {None, "message_start", "response.created", "response.in_progress"}
+"""Events that a vendor sends before its model has begun; the wait for the first content comes after them."""
 _EXCESS = 100  # bytes that LONG_LENGTH announces and never sends
 
 
@@ -178,12 +180,15 @@ def _stream(frames: list[Frame], directive: Directive, dialect: Dialect) -> Repl
     if fault is Fault.BIG_FRAME:
         frames = _padded(frames, directive.size)
     steps: list[Step] = []
-    first = True
+    waited = begun = False
     for frame in frames:
         content = frame.kind is FrameKind.CONTENT
-        if content:
-            steps += [Pause(wait) for wait in [directive.ttft if first else directive.gap] if wait]
-            first = False
+        if not waited and (content or frame.event not in _AT_ONCE):
+            steps += [Pause(directive.ttft)] * bool(directive.ttft)
+            waited = True
+        elif content and begun:
+            steps += [Pause(directive.gap)] * bool(directive.gap)
+        begun = begun or content
         if fault is Fault.COMMENTS:
             steps.append(Send(b": sim" + newline + newline))
         steps.append(Send(encode(frame, newline), frame.tokens, content))

@@ -112,7 +112,7 @@ class Turn(msgspec.Struct, frozen=True):
     unpriced: bool = False
     cached: bool = False
     note: str = ""
-    after: float = 0.4
+    after: float = 0.6
 
 
 class Lane(msgspec.Struct, frozen=True):
@@ -137,7 +137,7 @@ def _session(route: str, asks: list[tuple[str, str, int]], ttft: int, note: str,
     turns = [
         Turn(
             text,
-            _steer(ttft + 90 * at, 60, 2, tool=tool),
+            _steer(ttft + 150 * at, 90, 2, tool=tool),
             tool=tool,
             result_tokens=size,
             route=route,
@@ -255,8 +255,8 @@ def scenario() -> tuple[tuple[Lane, ...], ...]:
     opus = "Each turn of an agent sends all of it again: what the cache knows costs a tenth."
     mini = "OpenAI caches by itself: prompts of 1,024 tokens and more."
     return (
-        (Lane("agent A", Endpoint.MESSAGES, OPUS, _session(OPUS, _FIX, 700, opus, 220), 6000),),
-        (Lane("agent B", Endpoint.CHAT, MINI, _session(MINI, _REVIEW, 500, mini, 180), 3200, after=1.0),),
+        (Lane("agent A", Endpoint.MESSAGES, OPUS, _session(OPUS, _FIX, 900, opus, 220), 6000),),
+        (Lane("agent B", Endpoint.CHAT, MINI, _session(MINI, _REVIEW, 600, mini, 180), 3200, after=1.0),),
         (Lane("agent C", Endpoint.RESPONSES, GPT, _session(GPT, _NOTES, 900, "", 200), 2400, "low", after=3.0),),
         _ASKS,
     )

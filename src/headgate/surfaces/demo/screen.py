@@ -108,20 +108,20 @@ def _columns(canvas: Canvas) -> list[Column]:
             ("try", -3, _tries),
             ("TTFT", -5, lambda row: (span(row["ttft"]), "")),
             ("fresh", -5, lambda row: (str(fresh(row)), "")),
-            ("cached", -6, lambda row: (str(row["cache_read"]), "green")),
+            ("cached", -6, _cached),
             ("out", -4, lambda row: (str(row["output"]), "")),
             ("cost $", -8, lambda row: _cost(row, 5)),
-            ("saved $", -7, lambda row: (money(row["savings_nano"], 5), "green")),
+            ("saved $", -7, lambda row: _saved(row["savings_nano"], 5)),
         ]
     return [
         ("try", -4, _tries),
         ("TTFT", -7, lambda row: (span(row["ttft"]), "")),
         ("took", -7, lambda row: (span(row["duration"]), "")),
         ("fresh", -7, lambda row: (str(fresh(row)), "")),
-        ("cached", -7, lambda row: (str(row["cache_read"]), "green")),
+        ("cached", -7, _cached),
         ("out", -6, lambda row: (str(row["output"]), "")),
         ("cost $", -12, lambda row: _cost(row, 9)),
-        ("saved $", -12, lambda row: (money(row["savings_nano"], 9), "green")),
+        ("saved $", -12, lambda row: _saved(row["savings_nano"], 9)),
         ("  what happened", 50, lambda row: ("  " + happened(row), "")),
     ]
 
@@ -193,11 +193,12 @@ def _totals(groups: Sequence[Usage], title: str, counted: str, canvas: Canvas) -
             str(group.output),
         ]
         cost = "yellow" if group.unknown_cost else "green"
+        saved, style = _saved(group.savings_nano, 6)
         found.append(
             _line(
                 (_GAP.join(map(_fit, cells, widths)), ""),
                 (f"{_GAP}{_fit(total_cost(group), -10)}", cost),
-                (f"{_GAP}{_fit(money(group.savings_nano, 6), -9)}", "green"),
+                (f"{_GAP}{_fit(saved, -9)}", style),
             )
         )
     return found
@@ -247,6 +248,14 @@ def _cost(row: dict[str, Any], digits: int) -> Part:
     return about + money(row["cost_nano"], digits), "magenta" if about else "bold green"
 
 
+def _cached(row: dict[str, Any]) -> Part:
+    return str(row["cache_read"]), "green" if row["cache_read"] else "dim"
+
+
+def _saved(nano: int, digits: int) -> Part:
+    return (money(nano, digits), "green") if nano else ("0", "dim")
+
+
 def total_cost(group: Usage) -> str:
     """Return a group's known cost for people, or "unknown" where nothing of it is known."""
     if group.unknown_cost and not group.cost_nano:
@@ -264,9 +273,9 @@ def happened(row: dict[str, Any]) -> str:
         return "the client left; charged as estimated"
     if row["cost_nano"] is None:
         return "no price: unknown, not zero"
-    kind = "stream" if row["stream"] else "whole answer"
+    kind = f"{row['endpoint']}, streamed" if row["stream"] else str(row["endpoint"])
     written = row["cache_write_5m"] + row["cache_write_1h"]
-    return f"{kind}, {written} tokens put into the cache" if written else kind
+    return f"{kind}; {written} tokens put into the cache" if written else kind
 
 
 def fresh(row: dict[str, Any]) -> int:
