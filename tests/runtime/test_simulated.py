@@ -15,7 +15,8 @@ async def test_it_is_said_loudly_that_answers_are_made_up() -> None:
 async def test_a_taken_port_means_a_free_one() -> None:
     with socket.create_server(("127.0.0.1", 0)) as other:
         taken = other.getsockname()[1]
-        async with simulated([].append, taken) as (host, port):
+        said: list[str] = []
+        async with simulated(said.append, taken) as (host, port):
             assert port != taken
             with socket.create_connection((host, port)):
                 pass

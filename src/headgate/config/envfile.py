@@ -49,10 +49,11 @@ def read_env_file(folder: Path) -> EnvFile:
         return EnvFile(path)
     except OSError as error:
         return EnvFile(path, problems=(f"{path}: not read: {error.strerror}",))
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        return EnvFile(path, problems=(f"{path}: not read: it is no file",))
     with os.fdopen(descriptor, "rb") as file:
         try:
-            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-                return EnvFile(path, problems=(f"{path}: not read: it is no file",))
             data = file.read(MAX_FILE + 1)
         except OSError as error:
             return EnvFile(path, problems=(f"{path}: not read: {error.strerror}",))

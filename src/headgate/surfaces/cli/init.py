@@ -81,9 +81,8 @@ def _write(path: Path, text: str, *, force: bool) -> None:
     except FileExistsError:
         raise _exists(path) from None
     except OSError as error:
-        raise Complaint(
-            f"cannot write {path}: {error.strerror}; name another place with --config, or print it: headgate init --print"
-        ) from None
+        elsewhere = "name another place with --config, or print it: headgate init --print"
+        raise Complaint(f"cannot write {path}: {error.strerror}; {elsewhere}") from None
 
 
 def _put(beside: Path, path: Path, *, force: bool) -> None:
