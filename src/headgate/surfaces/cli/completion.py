@@ -14,7 +14,7 @@ import typer
 
 from headgate.surfaces.cli.candidates import SHELLS, candidates
 from headgate.surfaces.cli.common import ConfigOption
-from headgate.surfaces.cli.output import Complaint
+from headgate.surfaces.cli.output import Complaint, plain
 
 VARIABLE = "_HEADGATE_COMPLETE"
 FILES = ":files"
@@ -120,7 +120,7 @@ def answer(root: Any, shell: str, words: Sequence[str]) -> str:
     if found is None:
         return FILES
     if shell != "bash":
-        return "\n".join(f"{value}\t{told}" if told else value for value, told in found)
+        return "\n".join(f"{value}\t{plain(told)}" if told else value for value, told in found)
     # Readline replaces only what follows the last of its word breaks.
     cut = max((words[-1].rfind(mark) for mark in ":=" if mark in breaks), default=-1) + 1
     return "\n".join(value[cut:] for value, _ in found)

@@ -4,7 +4,7 @@ import errno
 import os
 import sys
 from collections.abc import Sequence
-from typing import Annotated, Any
+from typing import Annotated, Any, TextIO
 
 import typer
 from typer.core import TyperGroup
@@ -25,21 +25,28 @@ class Group(TyperGroup):
         if shell is not None:
             sys.stdout.buffer.write(f"{completion.answer(self, shell, sys.argv[1:])}\n".encode())
             sys.exit(0)
+        words = _as_utf_8(sys.argv[1:] if args is None else args)
         try:
-            return super().main(_as_utf_8(sys.argv[1:] if args is None else args), *more, **extra)
+            if len(words) == 2 and words[0] == "completion" and words[1] in completion.SCRIPTS:
+                # Shells run this whenever they start, and typer imports pydantic to look at a word.
+                completion.completion(words[1])
+                sys.exit(0)
+            return super().main(words, *more, **extra)
+        except BrokenPipeError:
+            _let_go(sys.stdout, sys.stderr)
         except OSError as error:
             if error.errno not in _FULL or error.filename is not None:
                 raise
             complain(f"cannot write the output: {error.strerror}; free some space or send it elsewhere")
-            sys.exit(PROBLEM)
+            _let_go(sys.stdout)
+        sys.exit(PROBLEM)
 
     def invoke(self, ctx: Any) -> Any:
         _fit_streams()
         try:
             return super().invoke(ctx)
         except BrokenPipeError:
-            # The reader of a pipe has left; what Python would still flush at exit has nowhere to go.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            _let_go(sys.stdout)
             ctx.exit(PROBLEM)
         except _foreseen() as error:
             complain(str(error))
@@ -51,6 +58,13 @@ class Group(TyperGroup):
                 raise
             complain("the folder that this shell stands in is gone; change to another: cd ~")
             ctx.exit(PROBLEM)
+
+
+def _let_go(*streams: TextIO) -> None:
+    """Nobody takes what these streams still hold; Python would try again at exit, and say that it failed."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    for stream in streams:
+        os.dup2(nowhere, stream.fileno())
 
 
 def _as_utf_8(words: Sequence[str]) -> list[str]:

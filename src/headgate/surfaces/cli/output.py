@@ -29,12 +29,12 @@ class Complaint(Exception):
 def complain(text: str) -> None:
     """Print to stderr, line by line, without anything that could steer a terminal."""
     for line in text.splitlines() or [""]:
-        typer.echo(f"headgate: {plain(line)}", err=True)
+        typer.echo(f"headgate: {_printable(line, sys.stderr)}", err=True)
 
 
 def say(text: str) -> None:
     """Print a line to stdout."""
-    typer.echo(plain(text))
+    typer.echo(_printable(text, sys.stdout))
 
 
 def say_json(value: Any) -> None:
@@ -60,7 +60,7 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[str]], numeric: Iterab
     from rich.cells import cell_len
     from rich.console import Console
 
-    cells = [[_printable(cell) for cell in row] for row in rows]
+    cells = [[_printable(cell, sys.stdout) for cell in row] for row in rows]
     lines = [list(columns), *cells]
     widths = [max(cell_len(line[index]) for line in lines) for index in range(len(columns))]
     console = Console(file=sys.stdout, emoji=False, markup=False, highlight=False)
@@ -84,9 +84,9 @@ def _is_styled(console: "Console") -> bool:
     return console.is_terminal and not console.no_color and not console.is_dumb_terminal
 
 
-def _printable(text: str) -> str:
-    """Return `text` as stdout will show it: what its encoding lacks is spelled out, so that columns stay in line."""
-    encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
+def _printable(text: str, stream: Any) -> str:
+    """Return `text` as `stream` can show it: what its encoding lacks is spelled out, so that columns stay in line."""
+    encoding = getattr(stream, "encoding", None) or "utf-8"
     return plain(text).encode(encoding, "backslashreplace").decode(encoding)
 
 
