@@ -26,7 +26,8 @@ def gateway(sim: SimThread, tmp_path: Path) -> Iterator[Gateway]:
 
 def run(program: str, gateway: Gateway, key: str) -> str:
     """Run a program with nothing but the guide's variables and return what it prints."""
-    env = {name: value for name, value in os.environ.items() if not re.match("OPENAI_|ANTHROPIC_|.*_proxy$", name)}
+    foreign = re.compile("OPENAI_|ANTHROPIC_|.*_PROXY$", re.IGNORECASE)
+    env = {name: value for name, value in os.environ.items() if not foreign.match(name)}
     env |= {"OPENAI_BASE_URL": f"{gateway.url}/v1", "OPENAI_API_KEY": key}
     env |= {"ANTHROPIC_BASE_URL": gateway.url, "ANTHROPIC_API_KEY": key, "PYTHONIOENCODING": "utf-8"}
     command = [sys.executable, "-c", program]
