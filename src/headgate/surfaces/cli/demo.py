@@ -24,13 +24,17 @@ def demo(
     It needs no key, no network and no configuration; --config is accepted as everywhere.
     """
     del config
-    from headgate.surfaces.demo.board import DemoFailed
-    from headgate.surfaces.demo.run import INTERRUPTED, Interrupted, Options, run
+    from headgate.surfaces.demo.signals import INTERRUPTED, Interrupted, Signals
 
     try:
-        status = run(Options(once=once, as_json=json, seed=seed, svg=svg, width=width))
-    except DemoFailed as error:
-        raise Complaint(str(error)) from None
+        with Signals() as signals:
+            from headgate.surfaces.demo.board import DemoFailed
+            from headgate.surfaces.demo.run import Options, run
+
+            try:
+                status = run(Options(once=once, as_json=json, seed=seed, svg=svg, width=width), signals)
+            except DemoFailed as error:
+                raise Complaint(str(error)) from None
     except Interrupted:
         complain("stopped; nothing of the demo is left running")
         status = INTERRUPTED

@@ -2,13 +2,13 @@
 
 import asyncio
 import contextlib
-import signal
+import os
+import shutil
 import sys
-from collections.abc import Coroutine, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, NoReturn, Self
 
 from rich.console import Console
 from rich.live import Live
@@ -20,13 +20,12 @@ from headgate.surfaces.demo.picture import write_svg
 from headgate.surfaces.demo.place import Gateway, Place
 from headgate.surfaces.demo.scenario import config_text, prices, scenario
 from headgate.surfaces.demo.screen import canvas_of, draw
+from headgate.surfaces.demo.signals import Signals
 from headgate.surfaces.demo.summary import Summary, as_json, read_back
 from headgate.surfaces.demo.told import commands, tell
 from headgate.surfaces.demo.traffic import Traffic
 
-INTERRUPTED = 130
 PIPE_WIDTH = 100
-_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _FRAME = 0.1
 """Seconds between two pictures."""
 
@@ -42,53 +41,54 @@ class Options:
     width: int = 80
 
 
-def run(options: Options) -> int:
+def run(options: Options, signals: Signals) -> int:
     """Run the demo and print its end; return the exit status.
 
     Raises DemoFailed, LedgerError, and Interrupted where a signal ended it.
     """
-    with Signals() as signals:
-        console = Console(file=sys.stdout, emoji=False, markup=False, highlight=False)
-        at = datetime.now(UTC)
-        try:
-            known = prices(at)
-        except LookupError as error:
-            raise DemoFailed(f"The demo cannot price its models: {error}.") from None
-        place, board = Place.fresh(), Board()
-        try:
-            with _busy(options, "Making a ledger and a key"):
-                place.prepare()
-            with asyncio.Runner() as runner:
-                sim = runner.run(_traffic(options, place, board, at, console, signals))
-            signals.install()
-            summary = read_back(place.ledger.reader(), place.key_id, sim.bill, known, board.problems)
-        except DemoFailed:
-            place.ledger.close()  # its folder stays: the gateway's log says why
-            raise
-        except BaseException:
-            place.remove()
-            raise
-        with contextlib.closing(place.ledger):
-            if options.svg is not None:
-                write_svg(board, options.svg, options.width)
-            _print(options, summary, place, console.width if console.is_terminal else PIPE_WIDTH)
+    if options.svg is not None and not os.access(options.svg.absolute().parent, os.W_OK):
+        raise DemoFailed(f"Cannot write into the folder of {options.svg}. Name another file: --svg FILE")
+    console = Console(file=sys.stdout, emoji=False, markup=False, highlight=False)
+    at = datetime.now(UTC)
+    try:
+        known = prices(at)
+    except LookupError as error:
+        raise DemoFailed(f"The demo cannot price its models: {error}.") from None
+    place, board = Place.fresh(), Board()
+    try:
+        with _busy(options, "Making a ledger and a key"):
+            place.prepare()
+        with asyncio.Runner() as runner:
+            sim = runner.run(_traffic(options, place, board, at, console, signals))
+        signals.install()
+        summary = read_back(place.ledger.reader(), place.key_id, sim.bill, known, board.problems)
+    except DemoFailed:
+        place.ledger.close()  # its folder stays: the gateway's log says why
+        raise
+    except BaseException:  # an interruption above all; it is raised again
+        place.remove()
+        raise
+    with contextlib.closing(place.ledger):
+        if options.svg is not None:
+            write_svg(board, options.svg, options.width)
+        _print(options, summary, place)
     return 0 if summary.ok else PROBLEM
 
 
-def _print(options: Options, summary: Summary, place: Place, width: int) -> None:
+def _print(options: Options, summary: Summary, place: Place) -> None:
     next_ = commands(summary, place, Path.cwd())
     if options.as_json:
         where = {"seed": options.seed, "config": str(place.config), "ledger": str(place.folder / "headgate.db")}
         say_json(as_json(summary) | where | {"commands": next_})
     else:
-        tell(summary, place, next_, width)
+        tell(summary, place, next_, shutil.get_terminal_size((PIPE_WIDTH, 0)).columns)
     for check in summary.checks:
         if not check.ok:
             complain(f"the demo went wrong: {check.name}: {check.found}")
 
 
 async def _traffic(
-    options: Options, place: Place, board: Board, at: datetime, console: Console, signals: "Signals"
+    options: Options, place: Place, board: Board, at: datetime, console: Console, signals: Signals
 ) -> SimServer:
     """Start simulator and gateway, make all calls, and end both. Return the simulator for its bill."""
     signals.attend()
@@ -145,64 +145,3 @@ def _busy(options: Options, what: str) -> Iterator[None]:
     mark = "…" if spinner == "dots" else "..."
     with console.status(f"{what}{mark}", spinner=spinner):
         yield
-
-
-class Interrupted(BaseException):
-    """A signal asked the demo to end."""
-
-
-class Signals:
-    """Within the block a signal raises Interrupted where Python stands, or cancels the task that attends to them.
-
-    The end of the gateway is `guarded`: signals take effect after it.
-    """
-
-    def __init__(self) -> None:
-        self._before: dict[signal.Signals, Any] = {}
-        self._task: asyncio.Task[Any] | None = None
-        self._asked = False
-        self._busy = False
-
-    def __enter__(self) -> Self:
-        # A hang-up that is ignored (nohup) stays so.
-        numbers = [one for one in _SIGNALS if one != signal.SIGHUP or signal.getsignal(one) != signal.SIG_IGN]
-        self._before = {number: signal.getsignal(number) for number in numbers}
-        self.install()
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, *_error: object) -> None:
-        for number, handler in self._before.items():
-            signal.signal(number, handler)
-        if kind is not None and issubclass(kind, asyncio.CancelledError | KeyboardInterrupt):
-            raise Interrupted from None
-
-    def install(self) -> None:
-        """Let signals raise Interrupted; a loop takes them away as it ends."""
-        for number in self._before:
-            signal.signal(number, _interrupt)
-
-    def attend(self) -> None:
-        """From now on, until its loop ends, signals cancel the task that is running."""
-        self._task = asyncio.current_task()
-        loop = asyncio.get_running_loop()
-        for number in self._before:
-            loop.add_signal_handler(number, self._ask)
-
-    def _ask(self) -> None:
-        first, self._asked = not self._asked, True
-        if first and not self._busy and self._task is not None:
-            self._task.cancel()
-
-    async def guarded(self, work: Coroutine[Any, Any, None]) -> None:
-        """Do some work to its end, whatever signals come."""
-        asked, self._busy = self._asked, True
-        try:
-            await work
-        finally:
-            self._busy = False
-        if self._asked and not asked and self._task is not None:
-            self._task.cancel()
-
-
-def _interrupt(*_: object) -> NoReturn:
-    raise Interrupted

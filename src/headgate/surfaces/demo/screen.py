@@ -9,9 +9,9 @@ from rich.console import Console
 from rich.text import Text
 
 from headgate.ledger.views import Usage
-from headgate.model.money import NANO_PER_USD
 from headgate.surfaces.cli.output import plain
 from headgate.surfaces.demo.board import Board, Line
+from headgate.surfaces.demo.figures import fit, fresh, fresh_of, happened, money, span, total_cost
 
 TITLE = "Headgate demo"
 WARNING = "simulated upstream, invented answers, real prices"
@@ -132,19 +132,19 @@ def _calls(lines: list[Line], board: Board, canvas: Canvas) -> list[Text]:
     columns = _columns(canvas)
     wide = canvas.width >= WIDE
     names = [("who", 7), ("asked for", 26), ("route", 26)] if wide else [("who", 7), ("route", 26)]
-    titles = [*(_fit(title, width) for title, width in names), *(_fit(title, width) for title, width, _ in columns)]
+    titles = [*(fit(title, width) for title, width in names), *(fit(title, width) for title, width, _ in columns)]
     found = [_line((_GAP.join(titles), "bold underline" if canvas.unicode else "bold"))]
     for line in lines:
         given = [(line.who, _colour(line)), *([(line.asked, "dim")] if wide else []), (line.route or line.asked, "")]
         parts: list[Part] = []
         for (text, style), (_, width) in zip(given, names, strict=True):
-            parts += [(_fit(plain(text), width), style), (_GAP, "")]
+            parts += [(fit(plain(text), width), style), (_GAP, "")]
         if line.row is None:
             parts.append((f" {_running(line, board)}", "italic cyan"))
         else:
             for _, width, cell in columns:
                 text, style = cell(line.row)
-                parts += [(_fit(text, width), style), (_GAP, "")]
+                parts += [(fit(text, width), style), (_GAP, "")]
         found.append(_line(*parts))
     return found
 
@@ -152,17 +152,17 @@ def _calls(lines: list[Line], board: Board, canvas: Canvas) -> list[Text]:
 def _compact(line: Line, board: Board, canvas: Canvas) -> list[Text]:
     """A call in two lines: who and where, and below it the figures."""
     if line.row is None:
-        where = _line((_fit(line.who, 7), _colour(line)), (" ", ""), (plain(line.route or line.asked), ""))
+        where = _line((fit(line.who, 7), _colour(line)), (" ", ""), (plain(line.route or line.asked), ""))
         return [where, _line((f"  {_running(line, board)}", "italic cyan"))]
     row = line.row
     cost, style = _cost(row, 5)
-    route = _fit(plain(line.route), max(canvas.width - 8 - len(cost) - 3, 1))
+    route = fit(plain(line.route), max(canvas.width - 8 - len(cost) - 3, 1))
     tries = f"{len(row['attempts'])} tries" if len(row["attempts"]) > 1 else "1 try"
     figures = f"  {tries} {span(row['ttft'])} in {fresh(row)}+{row['cache_read']} out {row['output']}"
     saved = f" saved ${money(row['savings_nano'], 5)}"
     return [
         _line(
-            (_fit(line.who, 7), _colour(line)), (f" {route} ", ""), (f"${cost}" if cost[0].isdigit() else cost, style)
+            (fit(line.who, 7), _colour(line)), (f" {route} ", ""), (f"${cost}" if cost[0].isdigit() else cost, style)
         ),
         _line((figures + (saved if len(figures) + len(saved) <= canvas.width else ""), "")),
     ]
@@ -172,18 +172,15 @@ def _totals(groups: Sequence[Usage], title: str, counted: str, canvas: Canvas) -
     if not groups:
         return []
     if canvas.width < COMPACT:
-        width = max(canvas.width - 21, 8)
-        rows = [(_name(group), f"{group.requests:>3} {counted}", f"${total_cost(group)}") for group in groups]
-        return [
-            _line((title, "bold")),
-            *(
-                _line((_fit(plain(name), width), ""), (f" {count} ", ""), (f"{cost:>10}", "green"))
-                for name, count, cost in rows
-            ),
-        ]
+        widths = [max(canvas.width - 16, 8), -5, -9]
+        found = [_line((_GAP.join(map(fit, (title, counted, "cost $"), widths)), "bold"))]
+        for group in groups:
+            cells = [plain(_name(group)), str(group.requests), total_cost(group)]
+            found.append(_line((_GAP.join(map(fit, cells, widths)), "")))
+        return found
     widths = [26, -5, -8, -8, -7, -10, -9]
     titles = [title, counted, "fresh", "cached", "out", "cost $", "saved $"]
-    found = [_line((_GAP.join(map(_fit, titles, widths)), "bold underline" if canvas.unicode else "bold"))]
+    found = [_line((_GAP.join(map(fit, titles, widths)), "bold underline" if canvas.unicode else "bold"))]
     for group in groups:
         cells = [
             plain(_name(group)),
@@ -196,9 +193,9 @@ def _totals(groups: Sequence[Usage], title: str, counted: str, canvas: Canvas) -
         saved, style = _saved(group.savings_nano, 6)
         found.append(
             _line(
-                (_GAP.join(map(_fit, cells, widths)), ""),
-                (f"{_GAP}{_fit(total_cost(group), -10)}", cost),
-                (f"{_GAP}{_fit(saved, -9)}", style),
+                (_GAP.join(map(fit, cells, widths)), ""),
+                (f"{_GAP}{fit(total_cost(group), -10)}", cost),
+                (f"{_GAP}{fit(saved, -9)}", style),
             )
         )
     return found
@@ -254,61 +251,6 @@ def _cached(row: dict[str, Any]) -> Part:
 
 def _saved(nano: int, digits: int) -> Part:
     return (money(nano, digits), "green") if nano else ("0", "dim")
-
-
-def total_cost(group: Usage) -> str:
-    """Return a group's known cost for people, or "unknown" where nothing of it is known."""
-    if group.unknown_cost and not group.cost_nano:
-        return "unknown"
-    return money(group.cost_nano, 6)
-
-
-def happened(row: dict[str, Any]) -> str:
-    """Return in a few words how a call of the ledger went."""
-    failed = [one for one in row["attempts"] if one["failure"] not in (None, "client_gone")]
-    if failed:
-        said = ", ".join(f"{one['provider']} said {one['status']}" for one in failed)
-        return f"{said}; {row['route'].partition('/')[0]} answered"
-    if row["outcome"] == "client_gone":
-        return "the client left; charged as estimated"
-    if row["cost_nano"] is None:
-        return "no price: unknown, not zero"
-    kind = f"{row['endpoint']}, streamed" if row["stream"] else str(row["endpoint"])
-    written = row["cache_write_5m"] + row["cache_write_1h"]
-    return f"{kind}; {written} tokens put into the cache" if written else kind
-
-
-def fresh(row: dict[str, Any]) -> int:
-    """Return the input tokens that no cache had: fresh ones, and those that were written into one."""
-    return int(row["input"]) + int(row["cache_write_5m"]) + int(row["cache_write_1h"])
-
-
-def fresh_of(group: Usage) -> int:
-    """As `fresh`, of a group."""
-    return group.input + group.cache_write_5m + group.cache_write_1h
-
-
-def money(nano: int, digits: int) -> str:
-    """Return nano-USD as dollars with so many decimals (1 to 9), rounded half up, without a sign for them."""
-    unit = 10 ** (9 - digits)
-    whole, rest = divmod((2 * nano + unit) // (2 * unit), NANO_PER_USD // unit)
-    return f"{whole}.{rest:0{digits}d}"
-
-
-def span(ns: int | None) -> str:
-    """Return a duration in at most five characters below 1,000 s."""
-    if ns is None:
-        return "-"
-    ms = ns // 1_000_000
-    return f"{ms}ms" if ms < 1000 else f"{ns / 1e9:.1f}s"
-
-
-def _fit(text: str, width: int) -> str:
-    """Return the text in exactly so many characters, cut with ".." if need be; to the right where negative."""
-    size = abs(width)
-    if len(text) > size:
-        text = text[: size - 2] + ".." if size > 2 else text[:size]
-    return text.rjust(size) if width < 0 else text.ljust(size)
 
 
 def _line(*parts: Part) -> Text:

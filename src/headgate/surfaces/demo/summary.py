@@ -128,7 +128,11 @@ def _billed(calls: Sequence[Mapping[str, Any]], bill: Bill, prices: Mapping[str,
             ours == theirs,
             f"ledger ${format_usd(ours)}, simulator ${format_usd(theirs)}",
         ),
-        Check("and have its tokens, class by class", not wrong, f"differ: {wrong}" if wrong else f"{tokens} tokens"),
+        Check(
+            "and have its tokens, model by model and class by class",
+            not wrong,
+            f"differ: {wrong}" if wrong else f"{tokens} tokens of input and output",
+        ),
     ]
 
 

@@ -10,9 +10,10 @@ from pathlib import Path
 from headgate.ledger.views import Usage
 from headgate.model.money import format_usd
 from headgate.surfaces.cli.output import say, table
+from headgate.surfaces.demo.figures import fresh_of, money, total_cost
 from headgate.surfaces.demo.place import Place
 from headgate.surfaces.demo.scenario import REST_S
-from headgate.surfaces.demo.screen import fresh_of, money, total_cost
+from headgate.surfaces.demo.screen import COMPACT
 from headgate.surfaces.demo.summary import Left, Summary
 
 _WIDEST = 100
@@ -49,9 +50,9 @@ def tell(summary: Summary, place: Place, next_: Sequence[str], width: int) -> No
         say(text)
     say(f"{_INDENT}{place.folder / 'headgate.db'}")
     say("")
-    _sums("model", "calls", summary.models)
+    _sums("model", "calls", summary.models, width)
     say("")
-    _sums("provider", "tries", summary.providers)
+    _sums("provider", "tries", summary.providers, width)
     say("")
     unknown = f", and {total.unknown_cost} of unknown cost" if total.unknown_cost else ""
     for text in wrap.wrap(
@@ -78,22 +79,20 @@ def tell(summary: Summary, place: Place, next_: Sequence[str], width: int) -> No
     say(_INDENT + next_[-1])
 
 
-def _sums(title: str, counted: str, groups: Sequence[Usage]) -> None:
+def _sums(title: str, counted: str, groups: Sequence[Usage], width: int) -> None:
+    """Print sums by group; where there is no room for them all, the count and the cost."""
     columns = [title, counted, "fresh", "written", "cached", "out", "cost", "saved"]
-    rows = [
-        (
-            str(group.group),
-            str(group.requests),
-            str(fresh_of(group) - group.cache_write_5m - group.cache_write_1h),
-            str(group.cache_write_5m + group.cache_write_1h),
-            str(group.cache_read),
-            str(group.output),
-            total_cost(group) if total_cost(group) == "unknown" else f"${total_cost(group)}",
-            f"${money(group.savings_nano, 6)}",
-        )
-        for group in groups
-    ]
-    table(columns, rows, numeric=columns[1:])
+    kept = range(len(columns)) if width >= COMPACT else (0, 1, 6)
+    rows = []
+    for group in groups:
+        written = group.cache_write_5m + group.cache_write_1h
+        tokens = (fresh_of(group) - written, written, group.cache_read, group.output)
+        cost = total_cost(group)
+        money_ = (cost if cost == "unknown" else f"${cost}", f"${money(group.savings_nano, 6)}")
+        row = (str(group.group), str(group.requests), *map(str, tokens), *money_)
+        rows.append([row[at] for at in kept])
+    names = [columns[at] for at in kept]
+    table(names, rows, numeric=names[1:])
 
 
 def _stories(summary: Summary) -> list[str]:
