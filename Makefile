@@ -15,10 +15,10 @@ JOBS ?= auto
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo setup test check lint format types imports ceilings soak bench lock clean
+.PHONY: help demo setup test check lint format types imports ceilings soak bench bench-peers lock clean
 
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 define made_venv
 @$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Headgate needs Python >= 3.11; try make PYTHON=python3.12")'
@@ -69,8 +69,11 @@ format: $(READY) ## Format and fix what can be fixed
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: $(READY) ## Compare with nginx (ARGS=--quick for two minutes); writes bench/RESULTS.md
+bench: $(READY) ## Compare with nginx, six minutes (ARGS=--quick for two); writes its part of bench/RESULTS.md
 	$(BIN)/python -m bench $(ARGS)
+
+bench-peers: $(READY) ## Compare with LiteLLM and Portkey too, a quarter of an hour; writes bench/RESULTS.md, docs/bench.svg
+	$(BIN)/python -m bench --with-peers $(ARGS)
 
 # The lock files hold for every platform and for Python 3.11 and later; the runtime's versions bind the tests'.
 LOCK := $(LOCKER)/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
