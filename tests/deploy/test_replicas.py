@@ -11,7 +11,7 @@ from pathlib import Path
 
 from tests.deploy.front import Front
 from tests.e2e.gateway import PATIENCE, Gateway
-from tests.e2e.held import PATHS, held
+from tests.e2e.held import PATHS, Held, held
 from tests.e2e.load import BROKEN, CHAT, ENDS, body
 from tests.e2e.processes import kill_all, living
 from tests.e2e.raw import Line
@@ -70,48 +70,43 @@ async def asked(gateway: Gateway, key: str) -> str:
     return answer.call
 
 
-async def until_known(replicas: list[Gateway]) -> str:
-    """Wait until every replica takes the key; return it."""
-    for one in replicas:
-        await asyncio.to_thread(until_status, one, one.key, 200)
-    return replicas[0].key
+def calls_of(gateway: Gateway, calls: set[str]) -> set[str]:
+    """Return those of these calls that the ledger has."""
+    return calls & {call["id"] for call in gateway.read(lambda reader: reader.calls(limit=10**6))}
 
 
-async def test_one_key_works_on_all_and_each_shows_the_calls_of_all(replicas: list[Gateway]) -> None:
-    key = await until_known(replicas)
+async def test_one_key_works_on_all_and_each_shows_the_calls_of_all(replicas: list[Gateway], key: str) -> None:
     calls = {await asked(one, key) for one in replicas for _ in range(3)}
+    [name] = {gateway["key_name"] for gateway in map(replicas[0].call, calls)}
     for one in replicas:
-        shown = [json.loads(line) for line in one.cli("calls", "--json").splitlines()]
+        shown = [json.loads(line) for line in one.cli("calls", "--key", name, "--json").splitlines()]
         assert {call["id"] for call in shown} == calls
-        [app] = [json.loads(line) for line in one.cli("usage", "--by", "key", "--json").splitlines()]
-        assert app["requests"] == len(calls) == 6
+        [used] = [json.loads(line) for line in one.cli("usage", "--key", name, "--json").splitlines()]
+        assert used["requests"] == len(calls) == 6
 
 
-async def test_a_key_revoked_at_one_is_void_at_all(replicas: list[Gateway]) -> None:
-    key = await until_known(replicas)
-    replicas[0].cli("keys", "revoke", "app")
+async def test_a_key_revoked_at_one_is_void_at_all(replicas: list[Gateway], key: str) -> None:
+    name = replicas[0].call(await asked(replicas[0], key))["key_name"]
+    replicas[0].cli("keys", "revoke", name)
     for one in replicas:
         await asyncio.to_thread(until_status, one, key, 401)
 
 
 async def test_a_killed_replica_takes_only_its_calls_in_flight_with_it(
-    replicas: list[Gateway], sim: SimThread
+    replicas: list[Gateway], key: str, sim: SimThread
 ) -> None:
-    key = await until_known(replicas)
     victim, other = replicas
-    [of_other] = set(living(other)) - set(living_of(victim))
+    [of_victim], [of_other] = living_of(victim), living_of(other)
     before = await asked(victim, key)
     async with held(victim, sim) as streams:
         await asyncio.to_thread(kill_all, victim)
     after = await asked(other, key)
-    known = {call["id"] for call in other.read(lambda reader: reader.calls())}
-    assert known == {before, after}
-    assert not known & {stream.call for stream in streams}
-    assert len(living(other)) == 2, "another host's lock directory judges nobody"
+    assert calls_of(other, {before, after} | {stream.call for stream in streams}) == {before, after}
+    assert living(other) == sorted((of_victim, of_other)), "another replica's lock directory judges nobody"
     sim.release()
     await asyncio.to_thread(victim.start)
-    [of_victim] = living_of(victim)
-    assert set(living(other)) == {of_other, of_victim}
+    [again] = living_of(victim)
+    assert living(other) == sorted((of_other, again))
 
 
 def living_of(gateway: Gateway) -> list[int]:
@@ -120,23 +115,20 @@ def living_of(gateway: Gateway) -> list[int]:
 
 
 async def test_streams_pass_the_front_frame_by_frame(
-    replicas: list[Gateway], sim: SimThread, tmp_path: Path
+    replicas: list[Gateway], key: str, sim: SimThread, tmp_path: Path
 ) -> None:
-    key = await until_known(replicas)
     with Front(tmp_path, [one.url for one in replicas]) as front:
-        before = Gateway(tmp_path / "one", sim)
-        before.url, before.key = front.url, key
-        async with held(before, sim) as streams:
-            sim.release()
-            for stream in streams:
-                assert ENDS[stream.path] in await stream.finish()
-        assert len(streams) == len(PATHS)
+        for path in PATHS:
+            async with Line(front.url, key) as line:
+                stream = Held(line, path)
+                await stream.begin(sim)
+                sim.release()
+                assert ENDS[path] in await stream.finish()
 
 
 async def test_a_front_that_is_told_loses_no_call_over_a_rolling_restart(
-    replicas: list[Gateway], tmp_path: Path
+    replicas: list[Gateway], key: str, tmp_path: Path
 ) -> None:
-    key = await until_known(replicas)
     with Front(tmp_path, [one.url for one in replicas]) as front:
         async with clients(front.url, key) as asking:
             for one in replicas:
@@ -144,8 +136,7 @@ async def test_a_front_that_is_told_loses_no_call_over_a_rolling_restart(
                 await asyncio.to_thread(restart, one, front)
             await asking.more(CALLS)
     assert set(asking.statuses) == {200}, asking.statuses
-    there = {call["id"] for call in replicas[0].read(lambda reader: reader.calls(limit=10**6))}
-    assert asking.calls <= there
+    assert calls_of(replicas[0], asking.calls) == asking.calls
 
 
 def restart(gateway: Gateway, front: Front) -> None:
@@ -163,9 +154,8 @@ def restart(gateway: Gateway, front: Front) -> None:
 
 
 async def test_a_front_passes_over_a_dead_replica_and_sends_no_call_twice(
-    replicas: list[Gateway], sim: SimThread, tmp_path: Path
+    replicas: list[Gateway], key: str, sim: SimThread, tmp_path: Path
 ) -> None:
-    key = await until_known(replicas)
     seen = len(sim.requests)
     sim.fault("hang-headers")
     with Front(tmp_path, [one.url for one in replicas]) as front:
@@ -180,3 +170,4 @@ async def test_a_front_passes_over_a_dead_replica_and_sends_no_call_twice(
         async with clients(front.url, key) as asking:
             await asking.more(CALLS)
         assert set(asking.statuses) == {200}, asking.statuses
+    await asyncio.to_thread(victim.start)
