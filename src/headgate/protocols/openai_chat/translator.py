@@ -5,6 +5,7 @@ from headgate.model.request import RequestHead
 from headgate.protocols.canonical import AnswerReader, AnswerWriter, Reply, Target, Translator, Written
 from headgate.protocols.openai_chat.answer_reader import ChatAnswerReader
 from headgate.protocols.openai_chat.answer_writer import ChatAnswerWriter
+from headgate.protocols.openai_chat.append_system import with_system
 from headgate.protocols.openai_chat.request_reader import read_request
 from headgate.protocols.openai_chat.request_writer import write_request
 
@@ -23,3 +24,6 @@ class ChatTranslator(Translator):
 
     def answer_writer(self, reply: Reply) -> AnswerWriter:
         return ChatAnswerWriter(reply)
+
+    def with_system(self, body: bytes, text: str) -> bytes:
+        return with_system(body, text)
