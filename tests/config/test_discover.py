@@ -8,7 +8,7 @@ import pytest
 
 from headgate.config.bundled import lookup
 from headgate.config.compile import configuration
-from headgate.config.discover import MAX_MODELS, Found, discover, places
+from headgate.config.discover import MAX_MODELS, Found, discover, misplaced, places
 from headgate.config.settings import Compiled
 from headgate.config.starter import chat_model, quoted, text_of
 from headgate.config.vendors import BASE_URLS, VENDORS
@@ -256,6 +256,24 @@ def test_the_examples_in_the_comments_can_be_taken_as_they_are(env: dict[str, st
     assert ready.settings.ledger_url.startswith("postgresql://headgate:p@")
     assert "contract" in ready.catalog.providers
     assert all(route.prices.input is not None for route in ready.catalog.virtual["fast"].routes)
+
+
+def test_a_key_in_a_file_that_belongs_to_somebody_else_is_told_and_not_shown(tmp_path: Path) -> None:
+    (tmp_path / "headgate.yaml").write_text(
+        """
+        providers:
+          openai: {kind: openai, api_key: hg_5ecre7}
+          anthropic: {kind: anthropic, api_key: sk-proj-5ecre7}
+          groq: {kind: openai, api_key: gsk_5ecre7}
+          mistral: {kind: openai, api_key: sk-5ecre7}
+          other: {kind: openai, base_url: "http://127.0.0.1:4141", api_key: hg_5ecre7}
+        """
+    )
+    told = misplaced(configuration(None, {}, AT, tmp_path).catalog)
+    assert [line.partition(":")[0] for line in told] == ["providers.openai", "providers.anthropic"]
+    assert "Headgate's, and OpenAI" in told[0]
+    assert "OpenAI's, and Anthropic" in told[1]
+    assert "5ecre7" not in "".join(told)
 
 
 def test_a_model_to_chat_with_goes_before_an_embedding_model() -> None:

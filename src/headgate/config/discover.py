@@ -9,7 +9,8 @@ from collections.abc import Iterable, Iterator, Mapping
 import msgspec
 
 from headgate.config.fields import is_header_safe
-from headgate.config.vendors import HEADGATE_PREFIX, VENDORS, Vendor, providers_of, vendor_of_key
+from headgate.config.vendors import BASE_URLS, HEADGATE_PREFIX, VENDORS, Vendor, providers_of, vendor_of_key
+from headgate.model.catalog import Catalog
 from headgate.model.dialect import Kind
 from headgate.model.local import LOCAL, Listed, Listing, Place, Trouble
 
@@ -126,6 +127,19 @@ def _fault(vendor: Vendor, key: str) -> str | None:
     if owner is not None and owner is not vendor:
         return f"holds a key of {owner.title}'s; not used. Set {owner.variables[0]} instead"
     return None
+
+
+def misplaced(catalog: Catalog) -> list[str]:
+    """Return which providers of a configuration would show a vendor a key that is another's, or Headgate's own."""
+    found = []
+    for name, entry in catalog.providers.items():
+        key = entry.provider.api_key or ""
+        vendor = next((one for one in VENDORS if entry.provider.base_url in BASE_URLS[one.name].values()), None)
+        owner = vendor_of_key(key)
+        whose = "Headgate" if key.startswith(HEADGATE_PREFIX) else owner.title if owner is not None else None
+        if vendor is not None and whose is not None and owner is not vendor:
+            found.append(f"providers.{name}: its api_key is one of {whose}'s, and {vendor.title} would be shown it")
+    return found
 
 
 def _local(listing: Listing, taken: set[str], notes: list[str]) -> FoundProvider | None:

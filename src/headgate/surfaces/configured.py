@@ -8,7 +8,7 @@ from pathlib import Path
 import structlog
 
 from headgate.config.compile import FOUND, compile_text, with_found
-from headgate.config.discover import Found, discover, places
+from headgate.config.discover import Found, discover, misplaced, places
 from headgate.config.envfile import EnvFile, exposed, read_env_file
 from headgate.config.load import locate, read_text
 from headgate.config.problems import ConfigError, Problem
@@ -85,6 +85,8 @@ class Configured:
         self._first = self._first or self.compiled
         for problem in file.problems:
             log.warning(".env was not read whole", problem=problem)
+        for problem in misplaced(self.compiled.catalog):
+            log.warning("a key is not where it belongs", problem=problem)
         return self.compiled
 
     def _found(self, env: Mapping[str, str]) -> Found:

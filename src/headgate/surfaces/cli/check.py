@@ -80,7 +80,9 @@ def _facts(compiled: "Compiled") -> dict[str, object]:
 
 def _notes(compiled: "Compiled") -> list[str]:
     """Return what is no fault and yet seldom meant."""
-    notes = list(compiled.notes)
+    from headgate.config.discover import misplaced
+
+    notes = [*compiled.notes, *misplaced(compiled.catalog)]
     if compiled.simulated:
         notes.append(
             "no provider was found: the SIMULATED upstream would answer; set OPENAI_API_KEY, or: headgate init"
