@@ -112,7 +112,7 @@ def test_two_accounts_may_have_a_key_of_one_name(run: Run) -> None:
 def test_without_a_ledger_only_create_makes_one(run: Run, folder: Path) -> None:
     result = run("keys", "list")
     assert result.exit_code == 1
-    assert "headgate" in result.stderr
+    assert "make one with `headgate keys create`" in result.stderr
     assert not (folder / "headgate.db").exists()
     assert run("keys", "create").exit_code == 0
     assert (folder / "headgate.db").exists()

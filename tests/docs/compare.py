@@ -1,8 +1,8 @@
 """Whether a command printed what a text shows: the same, but for what differs by run and what `…` stands for.
 
-`…` in a line stands for any text, alone on a line for any lines. Keys, ids, times, durations, ports of five digits and
-hashes are compared by their shape. Amounts of money, counts, names and statuses must be the same. Runs of blanks are
-one.
+`…` in a line stands for any text, alone on a line for any lines. Keys, ids, times, durations, ports of five digits,
+hashes and names in /tmp are compared by their shape. Amounts of money, counts, names and statuses must be the same.
+Runs of blanks are one.
 """
 
 import difflib
@@ -22,6 +22,7 @@ SHAPES: tuple[tuple[str, re.Pattern[str]], ...] = tuple(
         ("call", r"\bcall_(?:[0-9a-f]{8,}…?|…)"),
         ("key-id", r"\bkey_(?:[0-9a-f]{8,}…?|…)"),
         ("answer-id", r"\b(?:chatcmpl|msg|resp|toolu|fc|call|rs)[-_](?:sim[-_])?[0-9A-Za-z]{8,}\b"),
+        ("temporary", r"(?<![\w/])/tmp/[\w.-]+"),
         ("hash", r"\b[0-9a-f]{64}\b"),
         ("time", r"\b(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun), \d{2} [A-Z][a-z]{2} \d{4} \d\d:\d\d:\d\d GMT"),
         ("time", r"\b\d{4}-\d\d-\d\d[T ]\d\d:\d\d(?::\d\d(?:\.\d+)?)?(?:Z|[+-]\d\d:?\d\d)?"),

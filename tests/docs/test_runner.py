@@ -145,6 +145,7 @@ def test_the_layout_touches_nothing_of_the_project(tmp_path: Path) -> None:
         ("hg_Jx8JTuARv78", "hg_0123456789"),
         ("hg_…", "hg_0123456789"),
         ("2026-11-21  09:46:17  call_1a1fd7fdc350 ok", "2027-01-02 10:00:00   call_00ffd7fdc350  ok"),
+        ("see /tmp/headgate-demo-ab12/headgate.yaml", "see /tmp/headgate-demo-cd34/headgate.yaml"),
         ("took 8.1ms", "took   1.25s"),
         ('{"duration_ms": 8.1}', '{"duration_ms": 12}'),
         ("date: Sat, 21 Nov 2026 09:46:17 GMT", "date: Sun, 22 Nov 2026 10:00:00 GMT"),
@@ -223,8 +224,3 @@ def test_blocks_in_lists_and_with_a_blank_line_after_their_mark_are_found() -> N
 
 def test_a_tour_of_a_real_gateway_is_followed(tmp_path: Path) -> None:
     run_document(TOUR, tmp_path / "reader", "tour.md")
-
-
-def test_the_tour_would_notice_another_amount(tmp_path: Path) -> None:
-    with pytest.raises(Mismatch, match=r"x-headgate-cost-usd"):
-        run_document(TOUR.replace("cost-usd: 0.0003025", "cost-usd: 0.0003026"), tmp_path / "reader", "tour.md")

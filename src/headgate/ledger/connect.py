@@ -55,6 +55,10 @@ def connect_sqlite(
         )
     if path.is_dir():
         raise LedgerUnusable(f"{path} is a directory; ledger.url must name a file, such as {path / 'headgate.db'}")
+    if not create and _is_missing(path):
+        raise StoreAbsent(
+            f"There is no ledger at {path} yet; make one with `headgate keys create` or `headgate serve`."
+        )
     mode = "ro" if durability is None else "rwc" if create else "rw"
     quoted = str(path).replace("%", "%25").replace("?", "%3f").replace("#", "%23")
     try:
@@ -77,6 +81,14 @@ def connect_sqlite(
         connection.close()
         raise translate_sqlite(error, path) from error
     return connection
+
+
+def _is_missing(path: Path) -> bool:
+    """Say whether there is surely no file; what this user may not look at is not missing."""
+    try:
+        return not path.exists()
+    except OSError:
+        return False
 
 
 def connect_postgres(
@@ -113,7 +125,7 @@ _SQLITE_ADVICE = {
     sqlite3.SQLITE_CORRUPT: "is damaged. Restore it from a backup, or rescue it: "
     "sqlite3 {path} .recover | sqlite3 {path}.rescued",
     sqlite3.SQLITE_CANTOPEN: "cannot be opened. May this user read and write it and its directory? "
-    "Look with: ls -la {folder}; `headgate serve` creates it",
+    "Look with: ls -la {folder}",
     sqlite3.SQLITE_BUSY: "is locked by another program. Find it: fuser {path}",
     sqlite3.SQLITE_LOCKED: "is locked by another program. Find it: fuser {path}",
 }
