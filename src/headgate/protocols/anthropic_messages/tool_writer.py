@@ -36,7 +36,7 @@ def write_tools(writing: Writing) -> dict[str, Any]:
                     tools.append(_tool(tool, f"tools.{index}.name", writing))
             case _:
                 assert_never(tool)
-    members: dict[str, Any] = {"tools": tools} if tools or (writing.own and request.tools) else {}
+    members: dict[str, Any] = {"tools": tools} if tools else {}
     written = _choice(choice, bool(tools), writing)
     if written is not None:
         members["tool_choice"] = written

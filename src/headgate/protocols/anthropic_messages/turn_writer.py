@@ -37,7 +37,9 @@ def _as_they_came(turns: Sequence[Turn], writing: Writing) -> dict[str, Any]:
         content = _own_content(turn, writing)
         if turn.top:
             members["system"] = content
-        elif content or not turn.blocks:  # a turn of nothing but thinking that another provider signed is left out
+        elif (
+            content or turn.plain or not turn.blocks
+        ):  # a turn of nothing but thinking that another provider signed is left out
             message: dict[str, Any] = {"role": ROLE_WRITTEN[turn.role], "content": content}
             writing.extras(message, turn.extra, writing.root)
             members["messages"].append(message)
