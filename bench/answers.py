@@ -1,16 +1,22 @@
 """What the mock upstream answers and what clients ask: one place, so that envelopes can be checked."""
 
 import json
+from collections.abc import Iterable
 
-MODELS = ("unary", "burst", "paced")
-"""Upstream names: an answer at once, 52 frames back to back, a stream with a gap before each frame."""
+MODELS = ("unary", "burst", "paced", "held", "odd", "odd-stream")
+"""Upstream names: an answer at once, 52 frames back to back, a stream with 20 ms before each frame, one with a second,
+and an answer and a stream spelt unusually."""
 
 BURST_FRAMES = 52
+HELD_FRAMES = 90
 GAP_S = 0.02
+HELD_GAP_S = 1.0
 USAGE = {"prompt_tokens": 260, "completion_tokens": 48, "total_tokens": 308}
 CONTENT = "The gate lets the water in and measures it."
 TERMINAL = b"data: [DONE]\n\n"
 _HEAD = {"id": "chatcmpl-bench", "created": 1700000000}
+_ODD = '"x_extra" : {"big":12345678901234567890, "price": 1.10},  "system_fingerprint":"caf\\u00e9"'
+"""Valid JSON that a parser which writes it anew changes: spaces, a number beyond 2^53, a trailing zero, an escape."""
 
 
 def unary(model: str = "unary") -> bytes:
@@ -32,14 +38,30 @@ def frames(model: str, count: int) -> list[bytes]:
     return [b"data: " + json.dumps(body, separators=(",", ":")).encode() + b"\n\n" for body in bodies] + [TERMINAL]
 
 
-def request(port: int, key: str, model: str, *, stream: bool) -> bytes:
-    """Return a whole HTTP/1.1 request with a prompt of 1 KB, as `post.lua` sends it."""
+def odd() -> bytes:
+    """Return a chat completion that says what `unary` says in an unusual spelling."""
+    return _oddly(unary("odd"))
+
+
+def odd_frames() -> list[bytes]:
+    """Return a short stream in an unusual spelling."""
+    *content, terminal = frames("odd-stream", 8)
+    return [*(b"data: " + _oddly(frame[6:-2]) + b"\n\n" for frame in content), terminal]
+
+
+def _oddly(body: bytes) -> bytes:
+    return b"{ " + _ODD.encode() + b" ," + body[1:]
+
+
+def request(port: int, key: str, model: str, *, stream: bool, headers: Iterable[str] = ()) -> bytes:
+    """Return a whole HTTP/1.1 request with a prompt of 1 KB, as `post.lua` sends it; `headers` are whole lines."""
     asked: dict[str, object] = {"model": model, "messages": [{"role": "user", "content": "x" * 1000}]}
     if stream:
         asked |= {"stream": True, "stream_options": {"include_usage": True}}
     body = json.dumps(asked, separators=(",", ":")).encode()
+    further = "".join(f"{line}\r\n" for line in headers)
     head = (
-        f"POST /v1/chat/completions HTTP/1.1\r\nhost: 127.0.0.1:{port}\r\nauthorization: Bearer {key}\r\n"
+        f"POST /v1/chat/completions HTTP/1.1\r\nhost: 127.0.0.1:{port}\r\nauthorization: Bearer {key}\r\n{further}"
         f"content-type: application/json\r\ncontent-length: {len(body)}\r\n\r\n"
     )
     return head.encode() + body

@@ -15,8 +15,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench import load, machine
-from bench.figures import US, say
+from bench.figures import US
 from bench.peers import Peer
+from bench.progress import say
 
 RATE = 400
 SERVER = "server and client"
@@ -77,9 +78,14 @@ def measure(peer: Peer, core: int, seconds: int) -> Budget:
             stderr=subprocess.DEVNULL,
         )
         time.sleep(0.5)
-        done = load.wrk(core, peer.target, "unary", seconds)
-        after, tree_after = machine.threads_cpu_s(worker), machine.cpu_s(peer.pid)
-        spy.wait(60)
+        try:
+            done = load.wrk(core, peer.target, "unary", seconds)
+            after, tree_after = machine.threads_cpu_s(worker), machine.cpu_s(peer.pid)
+            spy.wait(60)
+        except load.BadAnswers:
+            return Budget({}, "calls failed while py-spy held the worker up; the machine was too busy")
+        finally:
+            machine.stop(spy)
         samples = count(stacks.read_text(encoding="utf-8"))
     used = {thread: after[thread] - before.get(thread, 0.0) for thread in after}
     parts = share(samples, used)

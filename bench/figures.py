@@ -2,8 +2,8 @@
 
 import asyncio
 import statistics
-import sys
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -11,8 +11,17 @@ import uvloop
 
 from bench import answers, load, machine
 from bench.peers import Peer
+from bench.progress import say
 
 US = 1e6
+SETTLE_S = 1.5
+"""Of a window over streams with gaps: all have begun."""
+
+HELD = 0.98
+"""Share of the frames asked for that a peer must deliver to count as keeping up."""
+
+IDLE = 0.05
+"""Share of a core below which a peer has nothing left to do."""
 
 
 @dataclass(frozen=True)
@@ -28,11 +37,14 @@ class Scale:
     memory_calls: tuple[int, int]
     profile_s: int
     streams: int = 300
+    few_streams: int = 20
+    """As many as the slowest peer delivers in time."""
 
 
 FULL = Scale(3, 6, 4, 500, 10, 300, (20_000, 200_000), 15)
-QUICK = Scale(1, 4, 3, 200, 10, 60, (5_000, 20_000), 6)
+QUICK = Scale(1, 4, 3, 250, 10, 60, (5_000, 20_000), 6)
 MEMORY_LIMIT_S = 150.0
+BEGIN_LIMIT_S = 60.0
 
 
 @dataclass
@@ -43,7 +55,12 @@ class Figures:
     cpu_call: dict[str, list[float]] = field(default_factory=dict)
     burst_rate: dict[str, list[float]] = field(default_factory=dict)
     cpu_frame: dict[str, list[float]] = field(default_factory=dict)
+    delivered: dict[str, list[float]] = field(default_factory=dict)
+    """Share of the frames asked for, many streams."""
+    cpu_frame_few: dict[str, list[float]] = field(default_factory=dict)
+    delivered_few: dict[str, list[float]] = field(default_factory=dict)
     alone: dict[str, list[float]] = field(default_factory=dict)
+    idle: dict[str, list[float]] = field(default_factory=dict)
     held_stream: dict[str, list[float]] = field(default_factory=dict)
     p50: dict[str, list[float]] = field(default_factory=dict)
     p95: dict[str, list[float]] = field(default_factory=dict)
@@ -85,23 +102,86 @@ def saturated(figures: Figures, peers: list[Peer], core: int, scale: Scale) -> N
 
 
 def paced(figures: Figures, peers: list[Peer], scale: Scale) -> None:
-    """Measure CPU a frame and memory a stream while 300 streams with gaps of 20 ms are held."""
+    """Measure CPU a frame, frames delivered and memory a stream while 300 streams with gaps of 20 ms are held."""
     for _ in range(scale.rounds):
         for peer in peers:
             idle = machine.rss(peer.pid)
-            held = load.Held(peer.target, scale.streams, scale.paced_frames)
-            uvloop.run(held.run(partial(_window, figures, peer, idle, scale)))
-            say(f"{peer.name}: {figures.cpu_frame[peer.name][-1]:.1f} µs a frame")
+            cost, delivered, alone = _flow(peer, scale.streams, scale, partial(_memory, figures, peer, idle))
+            _add(figures.cpu_frame, peer, cost)
+            _add(figures.delivered, peer, delivered)
+            _add(figures.alone, peer, alone)
+            say(f"{peer.name}: {cost:.1f} µs a frame, {delivered:.0%} delivered")
 
 
-async def _window(figures: Figures, peer: Peer, idle: int, scale: Scale, held: load.Held) -> None:
-    await asyncio.sleep(0.5)
-    frames, cpu = held.frames, machine.cpu_s(peer.pid)
-    await asyncio.sleep(scale.paced_frames * answers.GAP_S - 1.5)
-    frames, cpu = held.frames - frames, machine.cpu_s(peer.pid) - cpu
-    _add(figures.cpu_frame, peer, cpu * US / frames)
-    _add(figures.alone, peer, held.alone())
-    _add(figures.held_stream, peer, (machine.rss(peer.pid) - idle) / scale.streams)
+def paced_few(figures: Figures, peers: list[Peer], scale: Scale) -> None:
+    """Measure CPU a frame of few streams with gaps of 20 ms: a load that all peers can hold."""
+    for _ in range(scale.rounds):
+        for peer in peers:
+            cost, delivered, _ = _flow(peer, scale.few_streams, scale, lambda _: None)
+            _add(figures.cpu_frame_few, peer, cost)
+            _add(figures.delivered_few, peer, delivered)
+            say(f"{peer.name}: {cost:.1f} µs a frame, {delivered:.0%} delivered")
+
+
+def _flow(peer: Peer, streams: int, scale: Scale, after: Callable[[load.Held], None]) -> tuple[float, float, float]:
+    """Return µs of CPU a frame delivered, the share delivered in time, and reads a frame, of streams with gaps.
+
+    Streams of a peer that does not keep up are let go of after the window, what has come of them is compared.
+    """
+    seen: list[tuple[float, float, float]] = []
+
+    async def window(held: load.Held) -> bool:
+        await asyncio.sleep(SETTLE_S)
+        frames, cpu, begun = held.frames, machine.cpu_s(peer.pid), time.perf_counter()
+        await asyncio.sleep(scale.paced_frames * answers.GAP_S - SETTLE_S - 1)
+        frames, cpu = held.frames - frames, machine.cpu_s(peer.pid) - cpu
+        delivered = frames / (streams * (time.perf_counter() - begun) / answers.GAP_S)
+        seen.append((cpu * US / max(1, frames), min(1.0, delivered), held.alone()))
+        after(held)
+        return delivered >= HELD
+
+    uvloop.run(load.Held(peer.target, streams, "paced", scale.paced_frames).run(window))
+    quiet(peer)
+    return seen[0]
+
+
+def _memory(figures: Figures, peer: Peer, idle: int, held: load.Held) -> None:
+    _add(figures.held_stream, peer, (machine.rss(peer.pid) - idle) / held.streams)
+
+
+def fresh(figures: Figures, peers: list[Peer], scale: Scale) -> None:
+    """Measure memory idle and with 300 streams held, a frame a second on each: before all else, as memory is kept."""
+    for peer in peers:
+        load.latencies(peer.target, scale.latency_calls)
+        idle = machine.rss(peer.pid)
+        _add(figures.idle, peer, idle)
+        held = load.Held(peer.target, scale.streams, "held", answers.HELD_FRAMES)
+        uvloop.run(held.run(partial(_all_begun, figures, peer, idle)))
+        quiet(peer)
+        say(
+            f"{peer.name}: {idle / 2**20:.0f} MiB idle, {figures.held_stream[peer.name][-1] / 1e6:.3f} MB a held stream"
+        )
+
+
+async def _all_begun(figures: Figures, peer: Peer, idle: int, held: load.Held) -> bool:
+    until = time.monotonic() + BEGIN_LIMIT_S
+    while not held.flowing:
+        if time.monotonic() > until:
+            raise load.BadAnswers(f"{peer.name}: {held.streams} streams did not begin in {BEGIN_LIMIT_S:.0f} s")
+        await asyncio.sleep(0.1)
+    await asyncio.sleep(answers.HELD_GAP_S)
+    _memory(figures, peer, idle, held)
+    return False
+
+
+def quiet(peer: Peer) -> None:
+    """Wait, for a minute at most, until a peer that clients have left does nothing any more."""
+    until = time.monotonic() + BEGIN_LIMIT_S
+    while time.monotonic() < until:
+        before, begun = machine.cpu_s(peer.pid), time.perf_counter()
+        time.sleep(0.5)
+        if machine.cpu_s(peer.pid) - before < IDLE * (time.perf_counter() - begun):
+            return
 
 
 def latency(figures: Figures, peers: list[Peer], scale: Scale) -> None:
@@ -131,11 +211,6 @@ def memory(figures: Figures, peer: Peer, core: int, scale: Scale) -> int:
         figures.memory.append((calls, machine.rss(peer.pid)))
         say(f"{peer.name}: {machine.rss(peer.pid) / 2**20:.1f} MiB after {calls} calls")
     return calls
-
-
-def say(text: str) -> None:
-    """Tell the person who waits what was measured."""
-    print(text, file=sys.stderr, flush=True)
 
 
 def _add(to: dict[str, list[float]], peer: Peer, value: float) -> None:

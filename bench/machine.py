@@ -1,12 +1,15 @@
 """Cores, processes and what they use, from /proc. Linux only."""
 
+import contextlib
 import os
 import platform
 import shutil
 import socket
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
+from typing import IO
 
 TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 PAGE = os.sysconf("SC_PAGE_SIZE")
@@ -36,20 +39,33 @@ def search_path() -> str:
     return os.pathsep.join((os.environ.get("PATH", ""), "/usr/local/sbin", "/usr/sbin", "/sbin"))
 
 
-def pinned(core: int, command: list[str], **kwargs: object) -> "subprocess.Popen[bytes]":
-    """Start a command, and so all its children, on one core."""
-    env = {**os.environ, "PATH": search_path(), **dict(kwargs.pop("env", None) or {})}  # type: ignore[call-overload]
-    return subprocess.Popen(["taskset", "-c", str(core), *command], env=env, **kwargs)  # type: ignore[call-overload,no-any-return]
+def pinned(
+    core: int,
+    command: list[str],
+    *,
+    stdout: int = subprocess.DEVNULL,
+    stderr: IO[bytes] | None = None,
+    env: Mapping[str, str] | None = None,
+    cwd: Path | None = None,
+) -> "subprocess.Popen[bytes]":
+    """Start a command, and so all its children, on one core. `env` is all of its environment but PATH."""
+    env = {**(os.environ if env is None else env), "PATH": search_path()}
+    return subprocess.Popen(
+        ["taskset", "-c", str(core), *command], env=env, stdin=subprocess.DEVNULL, stdout=stdout, stderr=stderr, cwd=cwd
+    )
 
 
 def stop(process: "subprocess.Popen[bytes]") -> None:
     """End a process that we started: SIGTERM, after 20 s SIGKILL."""
     process.terminate()
     try:
-        process.wait(STOP_S)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(STOP_S)
+    finally:
+        # Also when a second Ctrl-C ends the wait: nothing may run on.
+        if process.poll() is None:
+            process.kill()
+            process.wait()
 
 
 def free_port() -> int:

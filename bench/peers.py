@@ -6,12 +6,13 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-from bench import answers, load, machine
+from bench import answers, envelopes, load, machine
 
 READY_S = 30.0
 PRICE = {"input": 1, "output": 2}
@@ -60,7 +61,7 @@ http {{
 }}
 """)
     command = ["nginx", "-e", "stderr", "-p", str(folder), "-c", str(conf)]
-    with _running("nginx", core, command, load.Target(port, "none"), "/v1/models") as peer:
+    with running("nginx", core, command, load.Target(port, "none"), "/v1/models") as peer:
         yield peer
 
 
@@ -69,7 +70,7 @@ def relay(core: int, upstream: int, _folder: Path) -> Iterator[Peer]:
     """Run the floor of this stack, see relay.py."""
     port = machine.free_port()
     command = [sys.executable, "-m", "bench.relay", str(port), f"http://127.0.0.1:{upstream}"]
-    with _running("relay", core, command, load.Target(port, "none"), None) as peer:
+    with running("relay", core, command, load.Target(port, "none"), None) as peer:
         yield peer
 
 
@@ -78,6 +79,7 @@ def headgate(core: int, upstream: int, folder: Path) -> Iterator[Peer]:
     """Run Headgate with all of it on: key auth, routing, metering, SQLite ledger at durability `call`."""
     port = machine.free_port()
     config = folder / "headgate.yaml"
+    models = "\n".join(f"  {model}: {{routes: [mock/{model}]}}" for model in answers.MODELS)
     config.write_text(f"""
 server: {{host: 127.0.0.1, port: {port}, admin_port: {machine.free_port()}, workers: 1}}
 ledger: {{url: "sqlite:///{folder}/headgate.db", durability: call}}
@@ -85,9 +87,7 @@ providers:
   mock:
     {{kind: openai, base_url: "http://127.0.0.1:{upstream}/v1", api_key: bench, price: {json.dumps(PRICE)}}}
 models:
-  unary: {{routes: [mock/unary]}}
-  burst: {{routes: [mock/burst]}}
-  paced: {{routes: [mock/paced]}}
+{models}
 """)
     program = str(Path(sys.executable).with_name("headgate"))
     options = ["--json", "--account", "bench", "--config", str(config)]
@@ -96,7 +96,7 @@ models:
         raise machine.Unfit(f"headgate keys create: {created.stderr.decode()}")
     key = json.loads(created.stdout)["key"]
     command = [program, "serve", "--config", str(config)]
-    with _running("headgate", core, command, load.Target(port, key), "/readyz") as peer:
+    with running("headgate", core, command, load.Target(port, key), "/readyz") as peer:
         yield peer
 
 
@@ -109,18 +109,31 @@ def recorded(folder: Path) -> int:
 
 
 @contextlib.contextmanager
-def _running(name: str, core: int, command: list[str], target: load.Target, ready: str | None) -> Iterator[Peer]:
-    """Start a peer; it is ready when `ready` answers 200 (nginx: anything; None: when it accepts)."""
-    process = machine.pinned(core, command, stdout=subprocess.DEVNULL)
-    try:
-        until = time.monotonic() + READY_S
-        while not _answers(target, ready, any_status=name == "nginx"):
-            if process.poll() is not None or time.monotonic() > until:
-                raise machine.Unfit(f"{name} did not start: {' '.join(command)}")
-            time.sleep(0.05)
-        yield Peer(name, target, process.pid)
-    finally:
-        machine.stop(process)
+def running(
+    name: str,
+    core: int,
+    command: list[str],
+    target: load.Target,
+    ready: str | None,
+    *,
+    ready_s: float = READY_S,
+    env: Mapping[str, str] | None = None,
+    cwd: Path | None = None,
+) -> Iterator[Peer]:
+    """Start a peer; it is ready when `ready` answers 200 (nginx: anything; None: when it accepts). Raises Unfit."""
+    with tempfile.TemporaryFile() as errors:
+        process = machine.pinned(core, command, stderr=errors, env=env, cwd=cwd)
+        try:
+            until = time.monotonic() + ready_s
+            while not _answers(target, ready, any_status=name == "nginx"):
+                if process.poll() is not None or time.monotonic() > until:
+                    errors.seek(0)
+                    said = errors.read()[-2000:].decode(errors="replace")
+                    raise machine.Unfit(f"{name} did not start: {' '.join(command)}\n{said}")
+                time.sleep(0.05)
+            yield Peer(name, target, process.pid)
+        finally:
+            machine.stop(process)
 
 
 def _answers(target: load.Target, path: str | None, *, any_status: bool) -> bool:
@@ -137,25 +150,52 @@ def _answers(target: load.Target, path: str | None, *, any_status: bool) -> bool
         connection.close()
 
 
-def check_envelopes(peer: Peer) -> None:
-    """Verify one answer of each kind byte for byte, and Headgate's own header. Raises BadAnswers."""
-    expected = {"unary": answers.unary(), "burst": b"".join(answers.frames("burst", answers.BURST_FRAMES))}
-    for model, body in expected.items():
-        connection = http.client.HTTPConnection("127.0.0.1", peer.target.port, timeout=10)
-        asked = answers.request(peer.target.port, peer.target.key, model, stream=model != "unary")
-        headers = {"content-type": "application/json", "authorization": f"Bearer {peer.target.key}"}
-        connection.request("POST", "/v1/chat/completions", asked.partition(b"\r\n\r\n")[2], headers)
-        try:
-            answer = connection.getresponse()
-            got = answer.read()
-        except (OSError, http.client.HTTPException) as error:
-            raise load.BadAnswers(f"{peer.name}: {model}: {error!r}") from error
-        finally:
-            connection.close()
-        if answer.status != http.HTTPStatus.OK or got != body:
-            raise load.BadAnswers(f"{peer.name}: {model}: {answer.status} {got[:400]!r}")
-        if peer.name == "headgate" and not answer.getheader("x-headgate-call"):
+def check_envelopes(peer: Peer) -> tuple[bool, bool]:
+    """Verify an answer and a stream; return whether each keeps its bytes when they are spelt unusually.
+
+    Raises BadAnswers if the usual ones differ in what they say (in one byte, of a peer that is `exact`), and where
+    Headgate lacks a header of its own.
+    """
+    burst = b"".join(answers.frames("burst", answers.BURST_FRAMES))
+    for model, expected in (("unary", answers.unary()), ("burst", burst)):
+        got, headers = ask(peer, model)
+        if not _says(got, expected, model, exact=peer.target.exact):
+            raise load.BadAnswers(f"{peer.name}: {model}: {got[:400]!r}")
+        if peer.name == "headgate" and "x-headgate-call" not in headers:
             raise load.BadAnswers(f"{peer.name}: {model}: no x-headgate-call")
+    kept = ask(peer, "odd")[0] == answers.odd(), ask(peer, "odd-stream")[0] == b"".join(answers.odd_frames())
+    if peer.target.exact and kept != (True, True):
+        raise load.BadAnswers(f"{peer.name} changes the bytes of an answer that is spelt unusually")
+    return kept
+
+
+def _says(got: bytes, expected: bytes, model: str, *, exact: bool) -> bool:
+    if model == "unary" and not exact:
+        try:
+            return envelopes.of_unary(got) == envelopes.of_unary(expected)
+        except ValueError:
+            return False
+    return got == expected if exact else load.matches(got, expected, whole=True, exact=False)
+
+
+def ask(peer: Peer, model: str) -> tuple[bytes, set[str]]:
+    """Return the body of one answer and the lower-case names of its headers. Raises BadAnswers unless it is a 200."""
+    connection = http.client.HTTPConnection("127.0.0.1", peer.target.port, timeout=10)
+    stream = model not in ("unary", "odd")
+    asked = answers.request(peer.target.port, peer.target.key, model, stream=stream).partition(b"\r\n\r\n")[2]
+    headers = dict(line.split(": ", 1) for line in peer.target.headers)
+    headers |= {"content-type": "application/json", "authorization": f"Bearer {peer.target.key}"}
+    try:
+        connection.request("POST", "/v1/chat/completions", asked, headers)
+        answer = connection.getresponse()
+        got = answer.read()
+    except (OSError, http.client.HTTPException) as error:
+        raise load.BadAnswers(f"{peer.name}: {model}: {error!r}") from error
+    finally:
+        connection.close()
+    if answer.status != http.HTTPStatus.OK:
+        raise load.BadAnswers(f"{peer.name}: {model}: {answer.status} {got[:400]!r}")
+    return got, {name.lower() for name, _ in answer.getheaders()}
 
 
 def versions() -> list[str]:

@@ -6,6 +6,10 @@ end
 wrk.method = "POST"
 wrk.headers["content-type"] = "application/json"
 wrk.headers["authorization"] = "Bearer " .. os.getenv("BENCH_KEY")
+-- Further headers, one a line.
+for name, value in string.gmatch(os.getenv("BENCH_HEADERS") or "", "([^:\n]+): ([^\n]+)") do
+  wrk.headers[name] = value
+end
 wrk.body = '{"model":"' .. os.getenv("BENCH_MODEL") .. '","messages":[{"role":"user","content":"'
   .. string.rep("x", 1000) .. '"}]' .. stream .. "}"
 

@@ -1,18 +1,21 @@
 """The tables: figure, must, aim, measured."""
 
-from dataclasses import dataclass
-
-from bench import answers, machine, peers
+from bench import answers, report_peers
 from bench.budget import PARTS, Budget
-from bench.figures import Figures, Scale
+from bench.figures import Figures
+from bench.found import Found
 
 HOW = """
 ## How to repeat it
 
 ```
 apt-get install nginx-light wrk   # Debian's names
-make bench                        # ten minutes; make bench ARGS=--quick takes two and is rougher
+make bench-peers                  # everything above, a quarter of an hour; node and npm are needed for Portkey
+make bench                        # without the other gateways, six minutes; their tables stay as they are
 ```
+
+Add `ARGS=--quick` for a third of the time and rougher figures. `make bench-peers` installs the other gateways into
+`build/peers`, at the versions in `bench/pins.py`, and uses them again when they are there.
 
 Linux and two cores are needed, and a machine with nothing else to do. The gateway (all its processes) is
 pinned to one core, mock and load to the other. CPU is user and system time of the gateway's process tree,
@@ -20,9 +23,9 @@ from /proc, divided by the calls or frames that clients counted, so that it hold
 not the gateway is the limit. The peers take turns within each round; a ratio is the median of the rounds'
 ratios. Unary: 32 clients with a prompt of 1 KB. Streams: 300 held, a frame every 20 ms on each. Headgate
 runs with key auth, routing, metering and the SQLite ledger at durability `call`. Before anything is
-measured, a unary answer and a stream of each peer are compared with the mock's bytes; every frame of the
-held streams is compared afterwards. “Relay” is Granian (RSGI) and pyreqwest passing bytes on and doing
-nothing else: the floor of this stack.
+measured, a unary answer and a stream of each peer are compared with the mock's bytes (what they say, where a
+peer writes them anew); every frame of the streams is compared afterwards. “Relay” is Granian (RSGI) and
+pyreqwest passing bytes on and doing nothing else: the floor of this stack.
 """
 
 MUST_CALL = 6
@@ -30,36 +33,17 @@ BUSY = 0.5
 """Load above which figures are disturbed."""
 
 
-@dataclass
-class Found:
-    """All that one run measured."""
-
-    figures: Figures
-    load_before: float
-    scale: Scale
-    quick: bool
-    budget: Budget | None = None
-    recorded: tuple[int, int] | None = None
-    """Calls whose end clients saw, and calls in the ledger: more by those that wrk broke off when its time was up."""
-
-
-def write(found: Found, date: str) -> str:
-    """Return RESULTS.md."""
-    kind = "quick run, rougher than the whole" if found.quick else "whole run"
-    versions = ", ".join(peers.versions())
-    lines = ["# Measured", "", f"{date}, {kind}. Load of the machine before: {found.load_before:.2f}."]
-    if found.load_before > BUSY:
-        lines += ["", "**The machine was busy with other work: times and CPU are higher than they would be alone.**"]
-    lines += ["", *(f"- {line}" for line in [*machine.describe(), versions]), ""]
-    if "headgate" in found.figures.cpu_call:
-        lines += ["## Headgate against nginx", "", *_promises(found), "", *_missed(found.figures)]
+def write(found: Found, peers: str) -> str:
+    """Return RESULTS.md. `peers` is the part on other gateways, see `report_peers.section` and `kept`."""
+    lines = ["# Measured", "", *report_peers.circumstances(found, BUSY), ""]
+    lines += ["## Headgate against nginx", "", *_promises(found), "", *_missed(found.figures)]
     if found.recorded is not None:
-        seen, kept = found.recorded
-        lines += [f"Clients saw the end of {seen:,} calls in the memory run; the ledger holds {kept:,}.", ""]
+        seen, recorded = found.recorded
+        lines += [f"Clients saw the end of {seen:,} calls in the memory run; the ledger holds {recorded:,}.", ""]
     lines += ["## Absolute figures", "", *_absolute(found), ""]
     if found.budget is not None:
         lines += ["## CPU budget of a unary call", "", *_budget(found.budget), ""]
-    return "\n".join(lines).rstrip() + "\n" + HOW
+    return "\n".join(lines).rstrip() + "\n\n" + peers + HOW
 
 
 def _promises(found: Found) -> list[str]:
@@ -124,7 +108,7 @@ def _absolute(found: Found) -> list[str]:
         "p50 / p95 at one client",
     ]
     rows = [f"| {' | '.join(heads)} |", "|---" * len(heads) + "|"]
-    for name in figures.rate:
+    for name in (name for name in figures.rate if name not in report_peers.OTHERS):
         cells = [
             _cell(figures, figures.rate, name, "{:,.0f}"),
             _cell(figures, figures.cpu_call, name, "{:.1f} µs"),
