@@ -21,7 +21,7 @@ ROOT = Path(__file__).parents[2]
 
 def make_supervisor(count: int = 1) -> Supervisor:
     def start(index: int) -> Start:
-        return Start(index, Fixed("127.0.0.1", 0, "", "call", "", "error"), "", "", None, NO_OVERRIDES)
+        return Start(index, Fixed("127.0.0.1", 0, "", "call", "", "error"), "", "", "", NO_OVERRIDES)
 
     command = ["env", f"PYTHONPATH={ROOT}", sys.executable, "-m", WORKER]
     return Supervisor(command, count, start, SYSTEM, 10**9)

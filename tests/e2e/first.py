@@ -74,14 +74,15 @@ class Start:
         """Send a signal, read what is still said, and return the exit status."""
         if self.process.poll() is None:
             self.process.send_signal(number)
+        timer = threading.Timer(PATIENCE, self.process.kill)
+        timer.start()
         try:
-            rest, _ = self.process.communicate(timeout=PATIENCE)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-            self.process.communicate()
-            raise
-        self.said += (rest or "").splitlines()
-        return self.process.returncode
+            if self.process.stdout is not None and not self.process.stdout.closed:
+                with self.process.stdout as rest:  # what was read ahead stands in its buffer
+                    self.said += rest.read().splitlines()
+            return self.process.wait()
+        finally:
+            timer.cancel()
 
     def __enter__(self) -> Self:
         return self
