@@ -15,6 +15,7 @@ import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.sim.conftest import PATHS, body, talk
 
 import headgate
 from headgate.model.dialect import Endpoint
@@ -221,3 +222,21 @@ def test_run_ends_cleanly_on_signals(number: signal.Signals) -> None:
         client.close()
         process.send_signal(number)
         assert process.wait() == 0
+
+
+@pytest.mark.parametrize("dialect", list(PATHS))
+async def test_delays_can_be_left_out(dialect: str) -> None:
+    asked = body(dialect, "hello [[sim ttft=1000000s gap=1000000s tokens=5]]")
+    async with SimServer(delays=False) as sim:
+        heard = await talk(sim, PATHS[dialect], asked)
+    assert (heard.status, heard.end) == (200, "complete")
+
+
+@pytest.mark.parametrize("dialect", ["messages", "responses"])
+async def test_the_wait_for_a_first_token_is_before_what_opens_it(dialect: str) -> None:
+    tool = {"type": "function", "name": "look", "input_schema": {"type": "object"}, "parameters": {"type": "object"}}
+    asked = body(dialect, "hello [[sim ttft=1000000s tool=look]]", tools=[tool])
+    async with SimServer() as sim:
+        heard = await talk(sim, PATHS[dialect], asked, leave_after=1 if dialect == "messages" else 2)
+    events = [frame["type"] for frame in heard.data]
+    assert events == (["message_start"] if dialect == "messages" else ["response.created", "response.in_progress"])

@@ -25,7 +25,7 @@ def happened(row: dict[str, Any]) -> str:
         return "no price: unknown, not zero"
     kind = f"{row['endpoint']}, streamed" if row["stream"] else str(row["endpoint"])
     written = row["cache_write_5m"] + row["cache_write_1h"]
-    return f"{kind}; {written} tokens put into the cache" if written else kind
+    return f"{kind}; {written} put into the cache" if written else kind
 
 
 def fresh(row: dict[str, Any]) -> int:

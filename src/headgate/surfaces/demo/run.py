@@ -54,8 +54,11 @@ def run(options: Options, signals: Signals) -> int:
         known = prices(at)
     except LookupError as error:
         raise DemoFailed(f"The demo cannot price its models: {error}.") from None
-    place, board = Place.fresh(), Board()
+    place: Place | None = None
+    board = Board()
     try:
+        with signals.deferred():
+            place = Place.fresh()
         with _busy(options, "Making a ledger and a key"):
             place.prepare()
         with asyncio.Runner() as runner:
@@ -63,10 +66,10 @@ def run(options: Options, signals: Signals) -> int:
         signals.install()
         summary = read_back(place.ledger.reader(), place.key_id, sim.bill, known, board.problems)
     except DemoFailed:
-        place.ledger.close()  # its folder stays: the gateway's log says why
-        raise
+        raise  # the folder stays: the gateway's log says why
     except BaseException:  # an interruption above all; it is raised again
-        place.remove()
+        if place is not None:
+            place.remove()
         raise
     with contextlib.closing(place.ledger):
         if options.svg is not None:

@@ -112,7 +112,7 @@ class Turn(msgspec.Struct, frozen=True):
     unpriced: bool = False
     cached: bool = False
     note: str = ""
-    after: float = 0.6
+    after: float = 1.0
 
 
 class Lane(msgspec.Struct, frozen=True):
@@ -146,7 +146,7 @@ def _session(route: str, asks: list[tuple[str, str, int]], ttft: int, note: str,
         )
         for at, (text, tool, size) in enumerate(asks)
     ]
-    last = Turn("Now sum up what you have done.", _steer(ttft, 25, 4, tokens=end), route=route, cached=True)
+    last = Turn("Now sum up what you have done.", _steer(ttft, 40, 4, tokens=end), route=route, cached=True)
     return (*turns, last)
 
 
@@ -178,7 +178,7 @@ _ASKS = (
         Endpoint.CHAT,
         FAST,
         (Turn("Name three rivers.", _steer(180, 4, 4, tokens=90), stream=False, route=OSS),),
-        after=0.9,
+        after=1.2,
     ),
     Lane(
         "lab",
@@ -193,7 +193,7 @@ _ASKS = (
                 note="lab/house-model has no price: its cost is unknown, not zero.",
             ),
         ),
-        after=1.2,
+        after=1.6,
     ),
     Lane(
         "fast",
@@ -208,7 +208,7 @@ _ASKS = (
                 note="groq answered 503: the call went on to openai before its client saw a word.",
             ),
         ),
-        after=1.2,
+        after=1.6,
     ),
     Lane(
         "leaves",
@@ -223,7 +223,7 @@ _ASKS = (
                 note="A client left its stream: the upstream is stopped, what was streamed is charged.",
             ),
         ),
-        after=1.4,
+        after=1.8,
     ),
     Lane(
         "fast",
@@ -238,14 +238,14 @@ _ASKS = (
                 note=f"groq asked for {REST_S} s of rest: it is not even tried, openai answers at once.",
             ),
         ),
-        after=1.5,
+        after=2.0,
     ),
     Lane(
         "chat",
         Endpoint.RESPONSES,
         GPT,
         (Turn("What is 17 times 23?", _steer(700, 10, 4, tokens=40), stream=False, route=GPT),),
-        after=1.2,
+        after=1.6,
     ),
 )
 

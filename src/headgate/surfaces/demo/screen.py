@@ -15,7 +15,7 @@ from headgate.surfaces.demo.figures import fit, fresh, fresh_of, happened, money
 
 TITLE = "Headgate demo"
 WARNING = "simulated upstream, invented answers, real prices"
-COMPACT, WIDE = 79, 165
+COMPACT, WIDE = 79, 182
 """Below the first width a call takes two lines; from the second on there is room for what happened."""
 LEAST_CALLS = 3
 """Calls that are shown however low the screen is; totals give way."""

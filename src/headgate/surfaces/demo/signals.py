@@ -1,8 +1,9 @@
 """How a signal ends the demo, wherever it stands. Light to import: it comes before all the rest."""
 
 import asyncio
+import contextlib
 import signal
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Iterator
 from typing import Any, Self
 
 INTERRUPTED = 130
@@ -62,9 +63,20 @@ class Signals:
         if self._asked and not asked and self._task is not None:
             self._task.cancel()
 
+    @contextlib.contextmanager
+    def deferred(self) -> Iterator[None]:
+        """Within the block nothing is interrupted. Raises Interrupted at its end if a signal came."""
+        self._busy = True
+        try:
+            yield
+        finally:
+            self._busy = False
+        self._check()
+
     def _raise(self, *_: object) -> None:
         self._asked = True
-        raise Interrupted
+        if not self._busy:
+            raise Interrupted
 
     def _cancel(self) -> None:
         first, self._asked = not self._asked, True
