@@ -155,11 +155,24 @@ class Role(StrEnum):
     ASSISTANT = "assistant"
 
 
+class Item(msgspec.Struct, frozen=True):
+    """How the client's own dialect had cut a turn; nobody but that dialect's writer reads it.
+
+    An item is a message with `parts`, or without them one block by itself. `members` are those of the item that no block
+    holds, each of `parts` those of a content part that its block does not hold. `plain`: the content was one string.
+    """
+
+    members: dict[str, Raw]
+    parts: tuple[dict[str, Raw], ...] | None = None
+    plain: bool = False
+
+
 class Turn(msgspec.Struct, frozen=True):
     """One message. Tool results are blocks of a USER turn; adjacent items of one role in Responses are one turn.
 
     `plain`: its content came as one string and not as a list. `name` is that of the participant.
     `top`: the system prompt that stands outside the messages (Anthropic's `system`, Responses' `instructions`).
+    `items`: what it was in a dialect that has items and not messages, of all its blocks in their order.
     """
 
     role: Role
@@ -167,4 +180,5 @@ class Turn(msgspec.Struct, frozen=True):
     name: str | None = None
     plain: bool = False
     top: bool = False
+    items: tuple[Item, ...] = ()
     extra: dict[str, Raw] = NO_EXTRA

@@ -113,7 +113,8 @@ class Request(msgspec.Struct, frozen=True):
 
     `dialect` is the client's; `extra` holds its top-level members that nothing here stands for (state of Responses,
     modalities, prediction, …), by their names in that dialect. `max_output` in tokens. `cache` is a breakpoint that
-    the request itself carries.
+    the request itself carries. `own` are members that say nothing to another dialect (its defaults, what every answer holds
+    anyway); only the writer of the client's own dialect reads them.
     """
 
     dialect: Dialect
@@ -136,3 +137,4 @@ class Request(msgspec.Struct, frozen=True):
     cache_key: str | None = None
     cache: Cache | None = None
     extra: dict[str, Raw] = NO_EXTRA
+    own: dict[str, Raw] = NO_EXTRA
