@@ -21,6 +21,7 @@ import headgate
 from headgate.model.dialect import Endpoint
 from headgate.sim import Outcome, SimServer, SimThread
 from headgate.sim.brain import Brain
+from headgate.sim.script import Pause, Send
 
 Ask = Callable[..., Coroutine[Any, Any, Any]]
 FIELDS = [
@@ -232,11 +233,23 @@ async def test_delays_can_be_left_out(dialect: str) -> None:
     assert (heard.status, heard.end) == (200, "complete")
 
 
-@pytest.mark.parametrize("dialect", ["messages", "responses"])
-async def test_the_wait_for_a_first_token_is_before_what_opens_it(dialect: str) -> None:
-    tool = {"type": "function", "name": "look", "input_schema": {"type": "object"}, "parameters": {"type": "object"}}
-    asked = body(dialect, "hello [[sim ttft=1000000s tool=look]]", tools=[tool])
-    async with SimServer() as sim:
-        heard = await talk(sim, PATHS[dialect], asked, leave_after=1 if dialect == "messages" else 2)
-    events = [frame["type"] for frame in heard.data]
-    assert events == (["message_start"] if dialect == "messages" else ["response.created", "response.in_progress"])
+@pytest.mark.parametrize(
+    ("dialect", "before"),
+    [("chat", 1), ("messages", ["message_start"]), ("responses", ["response.created", "response.in_progress"])],
+)
+def test_the_wait_for_a_first_token_is_before_what_opens_it(dialect: str, before: list[str] | int) -> None:
+    schema = {"type": "object"}
+    tool = {"type": "function", "name": "look", "input_schema": schema, "parameters": schema}
+    offered = {"type": "function", "function": tool} if dialect == "chat" else tool
+    brain = Brain(seed=1, api_key=None, clock=lambda: 0)
+    record = brain.received_head("POST", PATHS[dialect], [("anthropic-version", "2023-06-01")])
+    record.body = msgspec.json.encode(body(dialect, "hello [[sim ttft=7ms gap=3ms tool=look]]", tools=[offered]))
+    steps = brain.reply(record)[0].steps
+    waits = [step.ns for step in steps if isinstance(step, Pause)]
+    first = next(at for at, step in enumerate(steps) if isinstance(step, Pause))
+    sent = [step.data for step in steps[:first] if isinstance(step, Send)]
+    assert (waits[0], set(waits[1:])) == (7_000_000, {3_000_000} if waits[1:] else set())
+    if isinstance(before, int):
+        assert len(sent) == before
+    else:
+        assert [data.partition(b"\n")[0].decode() for data in sent] == [f"event: {event}" for event in before]
