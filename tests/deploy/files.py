@@ -11,13 +11,15 @@ from typing import Any
 
 from ruamel.yaml import YAML
 
+from headgate.runtime.supervisor import KILL_GRACE_NS
+
 ROOT = Path(__file__).parents[2]
 DEPLOY = ROOT / "deploy"
 SCRIPTS = Path(sys.executable).parent
 DOCKERFILE = DEPLOY / "docker/Dockerfile"
 UNIT = DEPLOY / "systemd/headgate.service"
-KILL_GRACE = 15
-"""Seconds beyond the drain timeout after which the supervisor kills a worker (runtime/supervisor.py)."""
+KILL_GRACE = KILL_GRACE_NS // 1_000_000_000
+"""Seconds beyond the drain timeout after which the supervisor kills a worker."""
 
 
 def yaml(path: Path) -> Any:
