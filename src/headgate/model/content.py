@@ -158,8 +158,8 @@ class Role(StrEnum):
 class Item(msgspec.Struct, frozen=True):
     """How the client's own dialect had cut a turn; nobody but that dialect's writer reads it.
 
-    An item is a message with `parts`, or without them one block by itself. `members` are those of the item that no block
-    holds, each of `parts` those of a content part that its block does not hold. `plain`: the content was one string.
+    An item is a message with `parts`, or without them one block by itself. `members` are those of the item that no
+    block holds, each of `parts` those of a content part that its block does not hold. `plain`: it came as one string.
     """
 
     members: dict[str, Raw]

@@ -113,7 +113,7 @@ class Request(msgspec.Struct, frozen=True):
 
     `dialect` is the client's; `extra` holds its top-level members that nothing here stands for (state of Responses,
     modalities, prediction, …), by their names in that dialect. `max_output` in tokens. `cache` is a breakpoint that
-    the request itself carries. `own` are members that say nothing to another dialect (its defaults, what every answer holds
+    the request itself carries. `own` are members that say nothing to another dialect (defaults, what every answer holds
     anyway); only the writer of the client's own dialect reads them.
     """
 
