@@ -16,9 +16,10 @@ FACTOR = 10
 
 STYLE = """
 .page{fill:#ffffff}.text{fill:#1f2328}.soft{fill:#59636e}.line{stroke:#d1d9e0}.other{fill:#8c959f}.ours{fill:#0969da}
+.value{paint-order:stroke;stroke:#ffffff;stroke-width:4px}
 text{font:12px system-ui,-apple-system,"Segoe UI",sans-serif}.title{font-weight:600;font-size:13px}.tick{font-size:10px}
 @media (prefers-color-scheme:dark){.page{fill:#0d1117}.text{fill:#f0f6fc}.soft{fill:#9198a1}.line{stroke:#3d444d}
-.other{fill:#6e7681}.ours{fill:#4493f8}}
+.other{fill:#6e7681}.ours{fill:#4493f8}.value{stroke:#0d1117}}
 """
 
 
@@ -64,7 +65,8 @@ def draw(shown: list[Panel], note: str) -> str:
         for panel in shown
     )
     lines = [
-        f'<svg xmlns="{SVG}" viewBox="0 0 {WIDTH} {height}" role="img" aria-labelledby="title desc">',
+        f'<svg xmlns="{SVG}" viewBox="0 0 {WIDTH} {height}" width="{WIDTH}" height="{height}"',
+        'role="img" aria-labelledby="title desc">',
         '<title id="title">Headgate beside nginx and other gateways</title>',
         f'<desc id="desc">{escape(said)}</desc>',
         f"<style>{STYLE}</style>",
@@ -102,7 +104,7 @@ def _panel(panel: Panel, left: float, top: float) -> list[str]:
         lines += [
             f'<text class="text" x="{start - 8}" y="{y + 12}" text-anchor="end">{TITLES[name]}</text>',
             f'<rect class="{kind}" data-peer="{name}" x="{start}" y="{y}" width="{length:.1f}" height="{BAR}" rx="2"/>',
-            f'<text class="text" x="{start + length + 6:.1f}" y="{y + 12}">{panel.shape.format(value)}</text>',
+            f'<text class="text value" x="{start + length + 6:.1f}" y="{y + 12}">{panel.shape.format(value)}</text>',
         ]
     return lines
 
