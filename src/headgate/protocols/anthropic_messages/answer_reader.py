@@ -41,6 +41,7 @@ from headgate.protocols.anthropic_messages.frames import (
     frame_of,
     message_of,
     named,
+    there,
 )
 from headgate.protocols.anthropic_messages.tables import FINISH
 from headgate.protocols.anthropic_messages.tool_input import free_text_of
@@ -100,7 +101,7 @@ class MessagesReader(AnswerReader):
             message = message_of(body)
         except _UNREADABLE:
             return self._unread(None, body)
-        if message.content is None and message.error is not None:
+        if message.content is None and there(message.error):
             return self._failed(message.error, body)
         return [*self._opening(message), *self._all(message), *self._finish(message)]
 
@@ -125,8 +126,8 @@ class MessagesReader(AnswerReader):
                 failed = kind == "error" or event == b"error"
                 return self._failed(frame.error, data) if failed else self._unread(event, data)
 
-    def _message_start(self, raw: Raw | None, data: bytes) -> Sequence[Event]:
-        if self._started or raw is None:
+    def _message_start(self, raw: Raw, data: bytes) -> Sequence[Event]:
+        if self._started:
             return ()
         try:
             message = message_of(raw)
@@ -163,13 +164,13 @@ class MessagesReader(AnswerReader):
         events.append(Finished(FINISH.get(word, Finish.UNKNOWN), 0, said.stop_sequence, word))
         return events
 
-    def _message_delta(self, delta: Delta | None, usage: Raw | None) -> Sequence[Event]:
+    def _message_delta(self, delta: Delta | None, usage: Raw) -> Sequence[Event]:
         used = self._used(usage)
         return used if delta is None else [*used, *self._finish(delta)]
 
-    def _used(self, usage: Raw | None) -> list[Event]:
+    def _used(self, usage: Raw) -> list[Event]:
         """Return the usage so far: counts are cumulative, and a zero after a number is one that was not repeated."""
-        if usage is None:
+        if not there(usage):
             return []
         self._usage.update(
             {
@@ -181,10 +182,10 @@ class MessagesReader(AnswerReader):
         reported = read_usage(self._usage)
         return [] if reported is None else [UsageSeen(reported)]
 
-    def _start(self, index: int, raw: Raw | None, data: bytes) -> Sequence[Event]:
+    def _start(self, index: int, raw: Raw, data: bytes) -> Sequence[Event]:
         before = self._open.pop(index, None)
         events = [] if before is None else self._ended(before)
-        if raw is None:
+        if not there(raw):
             return [*events, *self._unread(b"content_block_start", data)]
         return [*events, *self._begun(index, raw)]
 
@@ -216,7 +217,7 @@ class MessagesReader(AnswerReader):
                 events.append(Whole(number, RedactedThinking(content.data)))
             case "tool_use" if content.name is not None:
                 block.custom = content.name in self._custom
-                block.whole_input = "" if content.input is None else bytes(content.input).decode("utf-8", "replace")
+                block.whole_input = bytes(content.input).decode("utf-8", "replace") if there(content.input) else ""
                 kind = ToolKind.CUSTOM if block.custom else ToolKind.FUNCTION
                 events.append(ToolStarted(number, content.id or "", content.name, kind=kind))
             case _:
@@ -241,7 +242,7 @@ class MessagesReader(AnswerReader):
             return (ThinkingDelta(block.number, delta.thinking),) if delta.thinking else ()
         if kind == "signature_delta" and block.kind == "thinking":
             return (SignatureSeen(block.number, delta.signature),) if delta.signature else ()
-        if kind == "citations_delta" and block.kind == "text" and delta.citation is not None:
+        if kind == "citations_delta" and block.kind == "text" and there(delta.citation):
             return (CitationSeen(block.number, delta.citation),)
         return self._unread(b"content_block_delta", data)
 
@@ -277,7 +278,7 @@ class MessagesReader(AnswerReader):
         events.append(BlockEnded(number))
         return events
 
-    def _failed(self, error: Raw | None, data: bytes) -> Sequence[Event]:
+    def _failed(self, error: Raw, data: bytes) -> Sequence[Event]:
         return (Failed(failure_text(data), (named(error).type or "")[:_MAX_KIND]),)
 
     def _unread(self, event: bytes | None, data: bytes) -> Sequence[Event]:

@@ -5,6 +5,9 @@ from typing import Final
 import msgspec
 from msgspec import Raw
 
+MISSING: Final = Raw()
+"""What a member holds that is not there: a decoder knows no other way to say it of raw JSON."""
+
 
 class Delta(msgspec.Struct, gc=False):
     """The delta of a block or of the message."""
@@ -14,20 +17,20 @@ class Delta(msgspec.Struct, gc=False):
     thinking: str | None = None
     partial_json: str | None = None
     signature: str | None = None
-    citation: Raw | None = None
+    citation: Raw = MISSING
     stop_reason: str | None = None
     stop_sequence: str | None = None
-    stop_details: Raw | None = None
+    stop_details: Raw = MISSING
 
 
 class Frame(msgspec.Struct, gc=False):
     type: str = ""
     index: int = 0
     delta: Delta | None = None
-    content_block: Raw | None = None
-    message: Raw | None = None
-    usage: Raw | None = None
-    error: Raw | None = None
+    content_block: Raw = MISSING
+    message: Raw = MISSING
+    usage: Raw = MISSING
+    error: Raw = MISSING
 
 
 class Content(msgspec.Struct):
@@ -41,7 +44,7 @@ class Content(msgspec.Struct):
     data: str | None = None
     id: str | None = None
     name: str | None = None
-    input: Raw | None = None
+    input: Raw = MISSING
 
 
 class Message(msgspec.Struct):
@@ -51,9 +54,9 @@ class Message(msgspec.Struct):
     content: list[Raw] | None = None
     stop_reason: str | None = None
     stop_sequence: str | None = None
-    stop_details: Raw | None = None
-    usage: Raw | None = None
-    error: Raw | None = None
+    stop_details: Raw = MISSING
+    usage: Raw = MISSING
+    error: Raw = MISSING
 
 
 class Named(msgspec.Struct):
@@ -71,10 +74,13 @@ _named: Final = msgspec.json.Decoder(Named)
 _NOTHING: Final = Named()
 
 
-def named(raw: Raw | None) -> Named:
+def there(raw: Raw) -> bool:
+    """Tell whether a member is there and not null."""
+    return bytes(raw) not in (b"", b"null")
+
+
+def named(raw: Raw) -> Named:
     """Return what is read of an object; nothing of what is none, or has other types."""
-    if raw is None:
-        return _NOTHING
     try:
         return _named.decode(raw)
     except (ValueError, RecursionError):
