@@ -1,4 +1,4 @@
-"""Reading and writing a chat request changes nothing but what Headgate owns: model, include_usage, the maximum's name."""
+"""Reading and writing a chat request changes nothing but what Headgate owns: model, usage, the maximum's name."""
 
 from typing import Any
 
@@ -17,7 +17,7 @@ from headgate.protocols.signatures import Signed, wrap
 
 PARAMS: TypeAdapter[Any] = TypeAdapter(completion_create_params.CompletionCreateParamsNonStreaming)
 PNG = "data:image/png;base64,iVBORw0KGgo="
-CACHED = {"cache_control": {"type": "ephemeral", "ttl": "1h"}}
+CACHED: dict[str, Any] = {"cache_control": {"type": "ephemeral", "ttl": "1h"}}
 USER = {"role": "user", "content": "Hi"}
 
 
@@ -176,8 +176,8 @@ REQUESTS: dict[str, dict[str, Any]] = {
     "reasoning of another form": {"reasoning": True},
     "tools": {
         "tools": [
-            {"type": "function", "function": {"name": "f", "description": "d", "parameters": {"type": "object", "x": 1.0},
-                                              "strict": True}},
+            {"type": "function", "function": {"name": "f", "description": "d", "strict": True,
+                                              "parameters": {"type": "object", "x": 1.0}}},
             {"type": "function", "function": {"name": "g", "y": 1}, "z": 2, **CACHED},
             {"type": "custom", "custom": {"name": "sh", "description": "d", "format": {
                 "type": "grammar", "grammar": {"definition": "start: /a/", "syntax": "lark"}}}},
@@ -229,8 +229,9 @@ def test_an_assistant_message_always_has_content(case: str) -> None:
 
 
 def test_numbers_keep_their_spelling() -> None:
-    body = b'{"model":"m","messages":[],"temperature":0.30,"top_p":1.0e0,"tools":[{"type":"function","function":' \
-           b'{"name":"f","parameters":{"minimum": 1.0 }}}]}'  # fmt: skip
+    function = b'{"name":"f","parameters":{"minimum": 1.0 }}'
+    tools = b'[{"type":"function","function":' + function + b"}]"
+    body = b'{"model":"m","messages":[],"temperature":0.30,"top_p":1.0e0,"tools":' + tools + b"}"
     head = codec_for(Endpoint.CHAT).read_head(Endpoint.CHAT, body)
     written = CHAT.write_request(CHAT.read_request(head), TARGET).body
     assert b'"temperature":0.30,"top_p":1.0e0' in written
@@ -279,15 +280,14 @@ def test_functions_of_old_become_tools() -> None:
 
 
 def test_thinking_goes_back_to_its_provider_alone() -> None:
+    router, seek = Signer("router", Dialect.OPENAI_CHAT), Signer("seek", Dialect.OPENAI_CHAT)
+    text = wrap(Signed(router, None, '{"type":"reasoning.text","signature":"s=","format":"x"}'))
+    data = wrap(Signed(router, None, '{"type":"reasoning.encrypted","data":"d"}'))
     details = [
-        {"type": "reasoning.text", "text": "2 + 2", "index": 0,
-         "signature": wrap(Signed(Signer("router", Dialect.OPENAI_CHAT), None,
-                                  '{"type":"reasoning.text","signature":"s=","format":"x"}'))},
-        {"type": "reasoning.encrypted", "index": 1,
-         "data": wrap(Signed(Signer("router", Dialect.OPENAI_CHAT), None, '{"type":"reasoning.encrypted","data":"d"}'))},
-        {"type": "reasoning.text", "text": "again", "index": 2,
-         "signature": wrap(Signed(Signer("seek", Dialect.OPENAI_CHAT), None, ""))},
-    ]  # fmt: skip
+        {"type": "reasoning.text", "text": "2 + 2", "index": 0, "signature": text},
+        {"type": "reasoning.encrypted", "index": 1, "data": data},
+        {"type": "reasoning.text", "text": "again", "index": 2, "signature": wrap(Signed(seek, None, ""))},
+    ]
     message = {"role": "assistant", "content": "4", "reasoning_content": "2 + 2\n\nagain", "reasoning_details": details}
     request = read({"messages": [message]})
     home = CHAT.write_request(request, Target("router", "m"))
@@ -302,8 +302,8 @@ def test_thinking_goes_back_to_its_provider_alone() -> None:
         }
     ]
     assert set(home.lost) == {"thinking"}
-    seek = CHAT.write_request(request, Target("seek", "m"))
-    assert body_of(seek)["messages"] == [{"role": "assistant", "content": "4", "reasoning_content": "again"}]
+    back = CHAT.write_request(request, Target("seek", "m"))
+    assert body_of(back)["messages"] == [{"role": "assistant", "content": "4", "reasoning_content": "again"}]
     other = CHAT.write_request(request, Target("other", "m"))
     assert body_of(other)["messages"] == [{"role": "assistant", "content": "4"}]
     assert set(other.lost) == {"thinking", "redacted_thinking"}
@@ -318,7 +318,9 @@ JSON = st.recursive(
     LEAF, lambda inner: st.lists(inner, max_size=2) | st.dictionaries(NAME, inner, max_size=2), max_leaves=4
 )
 EXTRA = st.dictionaries(st.from_regex(r"x_[a-z]{1,4}", fullmatch=True), JSON, max_size=2)
-MARK = st.just({}) | st.sampled_from([{"cache_control": {"type": "ephemeral"}}, CACHED])
+MARK: st.SearchStrategy[dict[str, Any]] = st.just({}) | st.sampled_from(
+    [{"cache_control": {"type": "ephemeral"}}, CACHED]
+)
 
 
 def shape(required: dict[str, Any], optional: dict[str, Any] | None = None) -> st.SearchStrategy[dict[str, Any]]:
@@ -328,14 +330,29 @@ def shape(required: dict[str, Any], optional: dict[str, Any] | None = None) -> s
 
 TEXT_PART = st.builds(lambda a, b: {**a, **b}, shape({"type": st.just("text"), "text": TEXT}), MARK)
 PARTS = TEXT_PART | st.one_of(
-    shape({"type": st.just("image_url"), "image_url": shape(
-        {"url": st.sampled_from([PNG, "https://x.example/y", "data:x", "data:,a", ""])},
-        {"detail": st.sampled_from(["auto", "low"])})}),
-    shape({"type": st.just("input_audio"), "input_audio": shape({"data": TEXT, "format": st.sampled_from(["wav", "mp3"])})}),
+    shape(
+        {
+            "type": st.just("image_url"),
+            "image_url": shape(
+                {"url": st.sampled_from([PNG, "https://x.example/y", "data:x", "data:,a", ""])},
+                {"detail": st.sampled_from(["auto", "low"])},
+            ),
+        }
+    ),
+    shape(
+        {
+            "type": st.just("input_audio"),
+            "input_audio": shape({"data": TEXT, "format": st.sampled_from(["wav", "mp3"])}),
+        }
+    ),
     shape({"type": st.just("file"), "file": shape({"file_id": TEXT}, {"filename": NAME})}),
-    shape({"type": st.just("file"), "file": shape(
-        {"file_data": st.sampled_from([PNG, "AA==", "", "https://x.example/y"])}, {"filename": NAME})}),
-)  # fmt: skip
+    shape(
+        {
+            "type": st.just("file"),
+            "file": shape({"file_data": st.sampled_from([PNG, "AA==", "", "https://x.example/y"])}, {"filename": NAME}),
+        }
+    ),
+)
 CALL = shape({"id": NAME, "type": st.just("function"), "function": shape({"name": NAME, "arguments": TEXT})}) | shape(
     {"id": NAME, "type": st.just("custom"), "custom": shape({"name": NAME, "input": TEXT})}
 )
@@ -348,15 +365,25 @@ DETAIL = st.one_of(
     shape({"type": st.just("reasoning.encrypted"), "data": TEXT}, {"id": NAME}),
 )
 MESSAGE = st.one_of(
-    shape({"role": st.sampled_from(["system", "developer"]), "content": TEXT | st.lists(TEXT_PART, max_size=2)}, {"name": NAME}),
+    shape(
+        {"role": st.sampled_from(["system", "developer"]), "content": TEXT | st.lists(TEXT_PART, max_size=2)},
+        {"name": NAME},
+    ),
     shape({"role": st.just("user"), "content": TEXT | st.lists(PARTS, max_size=3)}, {"name": NAME}),
-    shape({"role": st.just("assistant"), "content": TEXT | st.lists(TEXT_PART, max_size=2)},
-          {"name": NAME, "tool_calls": st.lists(CALL, min_size=1, max_size=2),
-           "reasoning_details": st.lists(DETAIL, min_size=1, max_size=3)}),
-    shape({"role": st.just("assistant"), "content": TEXT},
-          {"refusal": TEXT, "reasoning": TEXT.filter(bool), "audio": shape({"id": NAME})}),
+    shape(
+        {"role": st.just("assistant"), "content": TEXT | st.lists(TEXT_PART, max_size=2)},
+        {
+            "name": NAME,
+            "tool_calls": st.lists(CALL, min_size=1, max_size=2),
+            "reasoning_details": st.lists(DETAIL, min_size=1, max_size=3),
+        },
+    ),
+    shape(
+        {"role": st.just("assistant"), "content": TEXT},
+        {"refusal": TEXT, "reasoning": TEXT.filter(bool), "audio": shape({"id": NAME})},
+    ),
     shape({"role": st.just("tool"), "tool_call_id": NAME, "content": TEXT | st.lists(TEXT_PART, max_size=2)}),
-)  # fmt: skip
+)
 TOOL = st.one_of(
     shape({"type": st.just("function"), "function": shape(
         {"name": NAME}, {"description": TEXT, "parameters": st.dictionaries(NAME, JSON), "strict": st.booleans()})}),

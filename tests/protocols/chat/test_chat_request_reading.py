@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import Raw
-from tests.protocols.chat.translating import CHAT, head_of, read, read_messages
+from tests.protocols.chat.translating import CHAT, read, read_messages
 
 from headgate.model.content import (
     Audio,
@@ -304,7 +304,8 @@ def test_the_rest_of_a_request() -> None:
          "messages.0.content.0.type"),
         ({"messages": [{"role": "assistant", "tool_calls": {}}]}, "messages.0.tool_calls"),
         ({"messages": [{"role": "assistant", "tool_calls": [{"type": "function"}]}]}, "messages.0.tool_calls.0.id"),
-        ({"messages": [{"role": "assistant", "tool_calls": [{"id": "a", "type": "x"}]}]}, "messages.0.tool_calls.0.type"),
+        ({"messages": [{"role": "assistant", "tool_calls": [{"id": "a", "type": "x"}]}]},
+         "messages.0.tool_calls.0.type"),
         ({"messages": [{"role": "assistant", "tool_calls": [{"id": "a", "function": {"name": "f", "arguments": {}}}]}]},
          "messages.0.tool_calls.0.function.arguments"),
         ({"messages": [{"role": "assistant", "function_call": {"name": "f"}}]}, "messages.0.function_call.arguments"),
@@ -346,6 +347,15 @@ def test_what_is_refused_is_named(request_: dict[str, Any], param: str) -> None:
     assert param in caught.value.message
 
 
+def refused(body: bytes) -> HeadgateError | None:
+    """Return the 400 that a body gets, None where it is read; every other error is a failure."""
+    try:
+        CHAT.read_request(codec_for(Endpoint.CHAT).read_head(Endpoint.CHAT, body))
+    except HeadgateError as error:
+        return error if error.kind is ErrorKind.INVALID_REQUEST else pytest.fail(repr(error))
+    return None
+
+
 @pytest.mark.parametrize("depth", [900, 5_000, 200_000])
 def test_deep_nesting_is_refused_or_kept(depth: int) -> None:
     deep = b"[" * depth + b"]" * depth
@@ -354,10 +364,7 @@ def test_deep_nesting_is_refused_or_kept(depth: int) -> None:
         b'{"model":"m","messages":[{"role":"user","content":' + deep + b"}]}",
         b'{"model":"m","messages":[],"tools":[{"type":"x","y":' + deep + b"}]}",
     ):
-        try:
-            CHAT.read_request(codec_for(Endpoint.CHAT).read_head(Endpoint.CHAT, body))
-        except HeadgateError as error:
-            assert error.kind is ErrorKind.INVALID_REQUEST
+        refused(body)
 
 
 ODD = st.recursive(
@@ -376,9 +383,5 @@ MEMBERS = st.sampled_from(
 
 @given(messages=st.lists(ODD, max_size=3) | ODD, members=st.dictionaries(MEMBERS, ODD, max_size=3))
 def test_odd_values_are_read_or_refused_by_name(messages: object, members: dict[str, Any]) -> None:
-    try:
-        head = head_of({"messages": messages, **members})
-        CHAT.read_request(head)
-    except HeadgateError as error:
-        assert error.kind is ErrorKind.INVALID_REQUEST
-        assert error.param
+    error = refused(msgspec.json.encode({"model": "m", "messages": messages, **members}))
+    assert error is None or error.param

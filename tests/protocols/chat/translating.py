@@ -108,14 +108,12 @@ def streamed(events: Iterable[Event], request: dict[str, Any] | None = None, sig
 
 
 def accumulated(stream: bytes) -> ChatCompletion:
-    """Return what the SDK makes of a stream; every chunk must be of its types, but custom tools, which it lacks."""
+    """Return what the SDK makes of a stream; every chunk must be of its types, which lack custom tools."""
     state = ChatCompletionStreamState()
+    read_as = ChatCompletionChunk.construct if b'"custom"' in stream else ChatCompletionChunk
     for each in frames_of(stream):
-        typed = ChatCompletionChunk.model_validate(each) if b'"custom"' not in stream else ChatCompletionChunk.construct(
-            **each
-        )  # fmt: skip
-        state.handle_chunk(typed)
-    return state.get_final_completion()
+        state.handle_chunk(read_as(**each))
+    return state.current_completion_snapshot
 
 
 def answered(events: Iterable[Event], request: dict[str, Any] | None = None, signer: Signer = CLAUDE) -> dict[str, Any]:

@@ -40,12 +40,12 @@ _LEGACY: Final = -1
 
 
 class _Tool:
-    """A tool call under way. `pieces` of its arguments are kept until it is known that they are whole."""
+    """A tool call under way, begun once its name is known. `pieces` of its arguments wait for what shows them whole."""
 
     __slots__ = ("block", "id", "kind", "name", "open", "pieces", "started")
 
-    def __init__(self, block: int, call_id: str, kind: ToolKind) -> None:
-        self.block = block
+    def __init__(self, call_id: str, kind: ToolKind) -> None:
+        self.block = -1
         self.id = call_id
         self.kind = kind
         self.name = ""
@@ -257,7 +257,7 @@ class ChoiceReader:
                 self._end_tool(last)
         if said(delta.extra_content):
             self._sign(delta)
-        tool = _Tool(self._new_block(), delta.id or "", ToolKind.FUNCTION if delta.custom is None else ToolKind.CUSTOM)
+        tool = _Tool(delta.id or "", ToolKind.FUNCTION if delta.custom is None else ToolKind.CUSTOM)
         self._tools.append(tool)
         if delta.index is not None:
             self._by_index[delta.index] = tool
@@ -277,6 +277,7 @@ class ChoiceReader:
 
     def _start(self, tool: _Tool) -> None:
         tool.started = True
+        tool.block = self._new_block()
         self._events.append(ToolStarted(tool.block, tool.id, tool.name, self._index, tool.kind))
         self._events += [ToolArguments(tool.block, piece, self._index) for piece in tool.pieces]
 

@@ -158,12 +158,7 @@ class _Writer:
 
     def _annotations(self, content: Sequence[Block]) -> Message:
         citations = [each for block in content if isinstance(block, Text) for each in block.citations]
-        if not citations:
-            return {}
-        if self._own:
-            return {"annotations": citations}
-        self._lost.add(Lost.CITATIONS)
-        return {}
+        return {"annotations": citations} if citations and self._own else {}
 
     def _call(self, call: ToolUse, thinking: ThinkingWriter) -> Message:
         word = tables.TOOL_KIND_WRITTEN[call.kind]
@@ -199,6 +194,8 @@ class _Writer:
                 return None
             case Text():
                 part = {"type": "text", "text": block.text}
+                if block.citations and not self._own:
+                    self._lost.add(Lost.CITATIONS)
             case Image():
                 part = self._image(block)
             case Document():

@@ -104,7 +104,7 @@ class ThinkingWriter:
 
     def _add_redacted(self, block: RedactedThinking) -> None:
         entry = _decoded(block.data) if block.signer is not None else None
-        self._details.append(entry or {**block.extra, "data": block.data})
+        self._details.append(entry or {"type": ENCRYPTED, **block.extra, "data": block.data})
 
     def _add_text(self, block: Thinking) -> None:
         text = BETWEEN.join(block.parts)
