@@ -41,7 +41,7 @@ from headgate.protocols.anthropic_messages.answer_blocks import (
 )
 from headgate.protocols.anthropic_messages.codec import ERROR_TYPES
 from headgate.protocols.anthropic_messages.tables import STOP_REASON, TIER_SAID
-from headgate.protocols.anthropic_messages.usage_writer import NOTHING, delta_usage, message_usage
+from headgate.protocols.anthropic_messages.usage_writer import NOTHING, usage_of
 from headgate.protocols.anthropic_messages.whole_answer import content_of
 from headgate.protocols.canonical import AnswerWriter, Reply
 from headgate.protocols.sse import encode_frame
@@ -100,7 +100,7 @@ class MessagesWriter(AnswerWriter):
             self._next_waiting(out)
             self._close(out)
         finish = {"stop_reason": self._stop_reason(), "stop_sequence": self._stop_sequence()}
-        last = {"type": "message_delta", "delta": finish, "usage": delta_usage(self._usage)}
+        last = {"type": "message_delta", "delta": finish, "usage": usage_of(self._usage)}
         out += (
             encode_frame(_encode(last), b"message_delta"),
             encode_frame(b'{"type":"message_stop"}', b"message_stop"),
@@ -243,6 +243,7 @@ class MessagesWriter(AnswerWriter):
 
     def _fail(self, event: Failed, out: list[bytes]) -> None:
         self._failed = True
+        self._current = None
         kind = event.kind if event.kind in _ERRORS else ERROR_TYPES[ErrorKind.UPSTREAM_ERROR]
         error = {"type": "error", "error": {"type": kind, "message": event.message}}
         out.append(encode_frame(_encode(error), b"error"))
@@ -266,7 +267,7 @@ class MessagesWriter(AnswerWriter):
             "content": content,
             "stop_reason": reason,
             "stop_sequence": sequence,
-            "usage": message_usage(self._usage, TIER_SAID.get(opening.service_tier or "")),
+            "usage": usage_of(self._usage, TIER_SAID.get(opening.service_tier or "")),
         }
 
     def _stop_reason(self) -> str:

@@ -55,7 +55,10 @@ def _holds_mark(body: bytes) -> bool:
     """Tell whether a member `cache_control` that is not null stands anywhere in the body."""
     if b"cache_control" not in body and b"\\u" not in body:
         return False
-    pending: list[Any] = [_any.decode(body)]
+    try:
+        pending: list[Any] = [_any.decode(body)]
+    except (ValueError, RecursionError):  # a text that is not UTF-8: for the upstream to refuse
+        return True
     while pending:
         value = pending.pop()
         if isinstance(value, list):

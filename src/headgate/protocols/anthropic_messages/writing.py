@@ -18,7 +18,7 @@ from headgate.protocols.signatures import goes_to
 
 OWN: Final = Dialect.ANTHROPIC_MESSAGES
 
-_ROOT: Final[dict[Dialect, str]] = {
+ROOT: Final[dict[Dialect, str]] = {
     Dialect.OPENAI_CHAT: "messages",
     Dialect.OPENAI_RESPONSES: "input",
     Dialect.ANTHROPIC_MESSAGES: "messages",
@@ -38,7 +38,7 @@ class Writing:
         self.request = request
         self.target = target
         self.own = request.dialect is OWN
-        self.root = _ROOT[request.dialect]
+        self.root = ROOT[request.dialect]
         self.model: Model = model_named(target.upstream_name)
         self.lost: set[Lost] = set()
         self.unknown: set[str] = set()
