@@ -5,8 +5,6 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 # What `make demo` needs: Headgate itself, without the tools of tests and checks.
 RUNS := $(VENV)/.runs
-# The build backend and what it stands on, taken with their hashes out of the tests' lock file.
-BACKEND := ^(hatchling|editables|packaging|pathspec|pluggy|tomlkit|trove-classifiers)==
 LOCKER := build/lock
 ARGS ?=
 # Workers of pytest: as many as there are cores unless told.
@@ -31,11 +29,10 @@ $(READY): requirements/test.lock pyproject.toml
 	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation -e .
 	@touch $@ $(RUNS)
 
-$(RUNS): requirements/run.lock pyproject.toml
+$(RUNS): requirements/run.lock requirements/build.lock pyproject.toml
 	$(made_venv)
 	@echo "Installing Headgate into $(VENV), once; this takes up to a minute."
-	@awk '/^[a-z]/ {wanted = /$(BACKEND)/} wanted' requirements/test.lock > $(VENV)/backend.lock
-	@$(BIN)/python -m pip install --quiet --require-hashes --only-binary :all: -r requirements/run.lock -r $(VENV)/backend.lock
+	@$(BIN)/python -m pip install --quiet --require-hashes --only-binary :all: -r requirements/run.lock -r requirements/build.lock
 	@$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation -e .
 	@touch $@
 
@@ -83,6 +80,7 @@ lock: ## Write the lock files anew (ARGS=--upgrade for newer versions)
 	test -x $(LOCKER)/bin/uv || { $(PYTHON) -m venv $(LOCKER) && $(LOCKER)/bin/python -m pip install --quiet uv; }
 	$(LOCK) $(ARGS) pyproject.toml -o requirements/run.lock
 	$(LOCK) $(ARGS) pyproject.toml --group pyproject.toml:dev -c requirements/run.lock -o requirements/test.lock
+	$(LOCK) $(ARGS) --group pyproject.toml:build -c requirements/test.lock -o requirements/build.lock
 
 clean: ## Remove what was built and cached, .venv too
 	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

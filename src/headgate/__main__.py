@@ -1,5 +1,6 @@
-"""`python -m headgate`: the command line, quiet at a Ctrl-C from its first import on."""
+"""The program `headgate`, and `python -m headgate`: the command line, quiet at a Ctrl-C from its first import on."""
 
+import os
 import sys
 
 INTERRUPTED = 130
@@ -8,6 +9,9 @@ INTERRUPTED = 130
 
 def main() -> None:
     """Run the command line with the arguments of this process."""
+    # A Kubernetes Service called `headgate` puts its own address into every pod of its namespace under this name.
+    if os.environ.get("HEADGATE_PORT", "").startswith("tcp://"):
+        del os.environ["HEADGATE_PORT"]
     try:
         from headgate.surfaces.cli.main import app  # noqa: PLC0415  its imports are what is guarded
 

@@ -20,6 +20,7 @@ from headgate.ledger.url import LedgerUrl, parse_url
 from headgate.ledger.views import Reader
 
 _ADMIN_STATEMENT_TIMEOUT_MS = 30_000
+_ADMIN_IDLE_TIMEOUT_MS = 30_000
 
 
 class Ledger:
@@ -52,6 +53,9 @@ class Ledger:
         For rare administrative changes. On SQLite it waits for its turn among the writers.
         """
         with self._turn(), self.translated(), self._write_engine().begin() as connection:
+            if not self.url.is_sqlite:
+                # The writer's own limit is for its prepared batches; people's commands may be slow between statements.
+                connection.exec_driver_sql(f"SET LOCAL idle_in_transaction_session_timeout = {_ADMIN_IDLE_TIMEOUT_MS}")
             yield connection
 
     def reader(self) -> Reader:

@@ -7,7 +7,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import Raw
-from tests.protocols.chat.translating import CHAT, body_events, chunk, events_of, read_messages, whole
+from tests.protocols.chat.translating import (
+    CHAT,
+    answered,
+    body_events,
+    chunk,
+    events_of,
+    frames_of,
+    read_messages,
+    streamed,
+    whole,
+)
 
 from headgate.model.content import Foreign, RedactedThinking, ToolKind
 from headgate.model.dialect import Dialect
@@ -495,6 +505,13 @@ def check_order(events: list[Event]) -> None:
 @given(st.lists(FRAME | st.builds(lambda delta: msgspec.json.encode(chunk(delta)), DELTA), max_size=6))
 def test_no_frame_raises_and_blocks_are_in_order(frames: list[bytes]) -> None:
     check_order(events_of(*frames))
+
+
+@given(st.lists(FRAME | st.builds(lambda delta: msgspec.json.encode(chunk(delta)), DELTA), max_size=6))
+def test_whatever_was_read_can_be_written(frames: list[bytes]) -> None:
+    events = events_of(*frames)
+    assert isinstance(answered(events)["choices"], list)
+    assert len(frames_of(streamed(events))) >= 2
 
 
 @given(ODD.map(msgspec.json.encode) | st.builds(lambda delta: msgspec.json.encode(whole(delta)), DELTA))

@@ -47,20 +47,24 @@ class _Tool:
 
 
 class _Thought:
-    __slots__ = ("number", "part", "said", "signed", "texts")
+    __slots__ = ("number", "part", "said", "signature", "texts")
 
     def __init__(self, number: int) -> None:
         self.number = number
-        self.said = False
         self.part = 0
-        self.signed = False
+        self.said = False
+        self.signature = ""
         self.texts: list[str] = []
+
+    def detail(self) -> dict[str, object]:
+        """Return the block whole, as `reasoning_details` has it."""
+        return {"type": TEXT, "text": "".join(self.texts), "index": self.number, "signature": self.signature}
 
 
 class ChoiceWriter:
     """`deltas` turns events into the members of deltas, as JSON without braces; `message` is for whole answers.
 
-    With `keep` all texts are kept for `message`; a stream keeps none. `legacy`: the client offered functions and no
+    With `keep` all is kept for `message`; of a stream only open blocks, calls and citations are. `legacy`: the client offered functions and no
     tools, so it knows one `function_call` only.
     """
 
@@ -78,9 +82,12 @@ class ChoiceWriter:
         self._refused = False
         self._spans: dict[int, tuple[int, int]] = {}
         self._citations: list[CitationSeen] = []
+        self._cited: set[int] = set()
         self._tools: dict[int, _Tool] = {}
         self._thoughts: dict[int, _Thought] = {}
-        self._details: list[dict[str, object]] = []
+        self._numbers = 0  # of `reasoning_details`
+        self._thought = False
+        self._redacted: dict[int, dict[str, object]] = {}
         self._outputs: dict[str, Raw] = {}
         self._finish: Finished | None = None
 
@@ -113,13 +120,12 @@ class ChoiceWriter:
             case SignatureSeen():
                 yield self._sign(event.block, event.signature, event.item)
             case BlockEnded():
-                thought = self._thoughts.get(event.block)
-                if thought is not None and not thought.signed:
-                    yield self._sign(event.block, "", None)
+                yield from self._end(event.block)
             case Whole():
                 yield from self._whole(event)
             case CitationSeen():
                 self._citations.append(event)
+                self._cited.add(event.block)
             case Finished():
                 self._finish = event
             case _:
@@ -127,9 +133,8 @@ class ChoiceWriter:
 
     def last_deltas(self) -> Iterator[bytes]:
         """Yield what is left to say before the choice finishes."""
-        for block, thought in self._thoughts.items():
-            if not thought.signed:
-                yield self._sign(block, "", None)
+        for block in list(self._thoughts):
+            yield from self._end(block)
         annotations = self._annotations()
         if annotations:
             # In one piece: the SDK takes a second one for an error, since annotations have no index.
@@ -153,15 +158,12 @@ class ChoiceWriter:
             "annotations": self._annotations(),
             **self._outputs,
         }
-        texts = []
-        for thought in self._thoughts.values():
-            text = "".join(thought.texts)
-            self._details[thought.number]["text"] = text
-            texts.append(text)
-        if any(texts):
-            message["reasoning_content"] = BETWEEN.join(text for text in texts if text)
-        if self._details:
-            message["reasoning_details"] = self._details
+        texts = ["".join(thought.texts) for thought in self._thoughts.values() if thought.said]
+        if texts:
+            message["reasoning_content"] = BETWEEN.join(texts)
+        details = {thought.number: thought.detail() for thought in self._thoughts.values()} | self._redacted
+        if details:
+            message["reasoning_details"] = [details[number] for number in sorted(details)]
         calls = [_call(tool) for tool in self._tools.values()]
         if calls and self._legacy:
             message["function_call"] = calls[0]["function"]
@@ -178,36 +180,47 @@ class ChoiceWriter:
         if not text:
             return
         said = text
-        if not thought.said and any(other.said for other in self._thoughts.values()):
+        if self._thought and not thought.said:
             said = BETWEEN + text  # blocks are told apart in `reasoning_details` alone
-        thought.said = True
+        thought.said = self._thought = True
         if self._keep:
             thought.texts.append(text)
         detail = b'{"type":"%b","text":%b,"index":%d}' % (TEXT.encode(), _encode(text), thought.number)
         yield b'"reasoning_content":%b,"reasoning_details":[%b]' % (_encode(said), detail)
 
     def _new_thought(self, block: int) -> _Thought:
-        thought = self._thoughts[block] = _Thought(len(self._details))
-        self._details.append({"type": TEXT, "text": "", "index": thought.number})
+        thought = self._thoughts[block] = _Thought(self._numbers)
+        self._numbers += 1
         return thought
 
     def _sign(self, block: int, signature: str, item: str | None) -> bytes:
         """Return who made a thinking block and how it is signed; an unsigned one finds its way back too."""
         thought = self._thoughts.get(block) or self._new_thought(block)
-        thought.signed = True
-        detail = self._details[thought.number]
-        detail["signature"] = wrap(Signed(self._reply.signer, item, signature))
-        return b'"reasoning_details":' + _encode([{name: value for name, value in detail.items() if name != "text"}])
+        thought.signature = wrap(Signed(self._reply.signer, item, signature))
+        signed = {"type": TEXT, "signature": thought.signature, "index": thought.number}
+        return b'"reasoning_details":' + _encode([signed])
+
+    def _end(self, block: int) -> Iterator[bytes]:
+        thought = self._thoughts.get(block)
+        if thought is not None and not thought.signature:
+            yield self._sign(block, "", None)
+        if not self._keep:
+            self._thoughts.pop(block, None)
+            if block not in self._cited:
+                self._spans.pop(block, None)
 
     def _whole(self, event: Whole) -> Iterator[bytes]:
         content = event.content
         if isinstance(content, RedactedThinking):
             data = wrap(Signed(self._reply.signer, None, content.data))
-            detail: dict[str, object] = {"type": ENCRYPTED, "data": data, "index": len(self._details)}
-            self._details.append(detail)
+            detail: dict[str, object] = {"type": ENCRYPTED, "data": data, "index": self._numbers}
+            if self._keep:
+                self._redacted[self._numbers] = detail
+            self._numbers += 1
             yield b'"reasoning_details":' + _encode([detail])
         elif content.dialect is Dialect.OPENAI_CHAT and content.name in _OUTPUTS:
-            self._outputs[content.name] = content.raw
+            if self._keep:
+                self._outputs[content.name] = content.raw
             yield _encode({content.name: content.raw})[1:-1]
         else:
             self._lost.add(Lost.FOREIGN)
