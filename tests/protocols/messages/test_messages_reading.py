@@ -111,8 +111,8 @@ def test_a_stream_of_everything() -> None:
         {"type": "message_stop"},
     )
     assert events == [
-        Started("msg_1", "claude-x", 0, "standard"),
         UsageSeen(Reported(Usage(input=5, cache_read=7, output=1))),
+        Started("msg_1", "claude-x", 0, "standard"),
         ThinkingDelta(0, "Hm."),
         SignatureSeen(0, "EqQB/+=="),
         BlockEnded(0),
@@ -246,7 +246,7 @@ def test_blocks_that_are_open_at_the_end_end_there() -> None:
 
 def test_a_second_start_and_a_second_end_say_nothing() -> None:
     events = events_of(START, START, end("end_turn"), end("max_tokens"))
-    assert [type(event) for event in events] == [Started, UsageSeen, UsageSeen, Finished, UsageSeen]
+    assert [type(event) for event in events] == [UsageSeen, Started, UsageSeen, Finished, UsageSeen]
 
 
 def test_content_in_the_start_of_a_message_is_read() -> None:
@@ -308,8 +308,8 @@ def test_a_whole_answer_says_what_its_stream_says() -> None:
     }
     events = reader().body(json.dumps(message).encode())
     assert [type(event) for event in events] == [
-        Started,
         UsageSeen,
+        Started,
         ThinkingDelta,
         SignatureSeen,
         BlockEnded,

@@ -139,7 +139,7 @@ class MessagesReader(AnswerReader):
     def _opening(self, message: Message) -> list[Event]:
         self._started = True
         started = Started(message.id or "", message.model or "", 0, named(message.usage).service_tier)
-        return [started, *self._used(message.usage)]
+        return [*self._used(message.usage), started]  # a client of this dialect is told the usage in the start
 
     def _all(self, message: Message) -> list[Event]:
         """Return the blocks that stand in a message whole."""
