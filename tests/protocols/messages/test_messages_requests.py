@@ -201,6 +201,21 @@ def test_a_signature_of_ours_that_was_changed_is_refused() -> None:
     assert caught.value.param == "messages.0.content.0.signature"
 
 
+def test_a_budget_goes_with_the_thinking_it_needs() -> None:
+    theirs = {"type": "thinking", "thinking": "Hm.", "signature": wrap(Signed(CHAT, None, ""))}
+    turns: list[dict[str, Any]] = [
+        {"role": "user", "content": "x"},
+        {"role": "assistant", "content": [theirs, BLOCKS["tool use"]]},
+        {"role": "user", "content": [BLOCKS["tool result"]]},
+    ]
+    body: dict[str, Any] = {**BASE, **MEMBERS["thinking by budget"], "messages": turns}
+    written = again(body)
+    assert "thinking" not in json.loads(written.body)
+    assert written.lost == {Lost.THINKING, Lost.REASONING}
+    turns[1]["content"] = [BLOCKS["thinking"], BLOCKS["tool use"]]
+    assert json.loads(again(body).body) == body
+
+
 # -- the SDK's own types ------------------------------------------------------------------------------
 
 blocks = st.sampled_from([block for block in BLOCKS.values() if block["type"] != "hologram"])

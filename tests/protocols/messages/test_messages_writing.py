@@ -4,29 +4,24 @@ import json
 from typing import Any
 
 import pytest
-from anthropic.types import Message
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from msgspec import Raw
 from tests.protocols import transcripts
+from tests.protocols.messages.client import BOX, DONE, OWN, STARTED, TRANSLATOR, both, streamed, tool, writer
 from tests.protocols.messages.samples import BASE, read
-from tests.protocols.messages.validating import accumulated, frames_of, whole
+from tests.protocols.messages.validating import accumulated, frames_of
 
-from headgate.model.content import Foreign, RedactedThinking, Signer, Thinking, ToolKind
-from headgate.model.dialect import Dialect, Endpoint
+from headgate.model.content import Foreign, RedactedThinking, Thinking, ToolKind
+from headgate.model.dialect import Dialect
 from headgate.model.events import (
     BlockEnded,
     CitationSeen,
-    Event,
     Failed,
     Finish,
     Finished,
     RefusalDelta,
     SignatureSeen,
-    Started,
     TextDelta,
     ThinkingDelta,
-    ToolArguments,
     ToolStarted,
     UnknownSeen,
     UsageSeen,
@@ -34,54 +29,8 @@ from headgate.model.events import (
 )
 from headgate.model.losses import Lost
 from headgate.model.usage import Reported, Usage
-from headgate.protocols.anthropic_messages import AnthropicMessages, MessagesTranslator
-from headgate.protocols.canonical import Reply, Target
+from headgate.protocols.canonical import Target
 from headgate.protocols.signatures import Signed, unwrap
-
-BOX = Signer("box", Dialect.OPENAI_CHAT)
-OWN = Signer("anthropic", Dialect.ANTHROPIC_MESSAGES)
-TRANSLATOR = MessagesTranslator()
-ASKED = json.dumps({**BASE, "messages": [{"role": "user", "content": "Hi."}]}).encode()
-STARTED = Started("chatcmpl-1", "gpt-x", 7, "default")
-DONE = Finished(Finish.STOP)
-
-
-def writer(signer: Signer = BOX) -> Any:
-    head = AnthropicMessages().read_head(Endpoint.MESSAGES, ASKED)
-    return TRANSLATOR.answer_writer(Reply(head, TRANSLATOR.read_request(head), "call_1", 7, signer))
-
-
-def streamed(*events: Event, signer: Signer = BOX) -> tuple[bytes, set[Lost]]:
-    """Return the stream, written one event at a time."""
-    writing = writer(signer)
-    stream = b"".join(writing.frames([event]) for event in events) + writing.end()
-    return stream, writing.lost
-
-
-def both(*events: Event, signer: Signer = BOX) -> tuple[list[dict[str, Any]], Any, set[Lost]]:
-    """Return the content and the message that a stream makes, which a whole answer must make too."""
-    stream, lost = streamed(*events, signer=signer)
-    message = accumulated(stream)
-    unary = writer(signer)
-    other = whole(unary.body(events))
-    assert _said(other) == _said(message)
-    assert unary.lost == lost
-    return [block.to_dict(mode="json", exclude_none=True) for block in message.content], message, lost
-
-
-def _said(message: Message) -> dict[str, Any]:
-    """Return a message without the split of cache writes, which the SDK takes from a stream's start alone."""
-    said = message.to_dict(mode="json", exclude_none=True)
-    said["usage"].pop("cache_creation", None)  # type: ignore[attr-defined]
-    return said
-
-
-def tool(number: int, *parts: str, kind: ToolKind = ToolKind.FUNCTION) -> list[Event]:
-    return [
-        ToolStarted(number, f"call_{number}", "f", kind=kind),
-        *(ToolArguments(number, part) for part in parts),
-        BlockEnded(number),
-    ]
 
 
 def test_an_answer_of_everything() -> None:
@@ -141,70 +90,6 @@ def test_audio_counts_as_text() -> None:
     heard = Usage(input=1, input_audio=2, cache_read=3, cache_read_audio=4, output=5, output_audio=6)
     usage = both(STARTED, UsageSeen(Reported(heard)), DONE)[1].usage
     assert (usage.input_tokens, usage.cache_read_input_tokens, usage.output_tokens) == (3, 7, 11)
-
-
-# -- blocks that overlap ------------------------------------------------------------------------------
-
-
-def test_tools_that_overlap_come_one_after_the_other() -> None:
-    content, _, _ = both(
-        ToolStarted(0, "a", "f"),
-        ToolStarted(1, "b", "g"),
-        ToolArguments(0, '{"x":'),
-        ToolArguments(1, '{"y":'),
-        ToolArguments(0, "1}"),
-        BlockEnded(0),
-        ToolArguments(1, "2}"),
-        BlockEnded(1),
-        DONE,
-    )
-    assert [(block["id"], block["input"]) for block in content] == [("a", {"x": 1}), ("b", {"y": 2})]
-
-
-def test_tools_that_nobody_ends_end_with_the_answer() -> None:
-    content, message, _ = both(
-        TextDelta(0, "hm"),
-        ToolStarted(1, "a", "f"),
-        ToolStarted(2, "b", "g"),
-        ToolArguments(2, '{"y":2}'),
-        ToolArguments(1, '{"x":1}'),
-        DONE,
-    )
-    assert [block["type"] for block in content] == ["text", "tool_use", "tool_use"]
-    assert [block["input"] for block in content[1:]] == [{"x": 1}, {"y": 2}]
-    assert message.stop_reason == "tool_use"
-
-
-def test_the_first_of_overlapping_tools_streams() -> None:
-    writing = writer()
-    writing.frames([ToolStarted(0, "a", "f"), ToolStarted(1, "b", "g")])
-    assert b'"partial_json":"{"' in writing.frames([ToolArguments(0, "{")])
-    assert writing.frames([ToolArguments(1, "{}")]) == b""
-    assert b'"partial_json":"{}"' in writing.frames([BlockEnded(0)])
-
-
-def test_text_ends_where_another_block_begins_and_may_go_on_as_another() -> None:
-    stream, _ = streamed(
-        TextDelta(0, "a"), ThinkingDelta(1, "b"), TextDelta(0, "c"), BlockEnded(1), BlockEnded(0), DONE
-    )
-    assert [block.type for block in accumulated(stream).content] == ["text", "thinking", "text"]
-
-
-def test_what_waits_behind_a_tool_follows_it() -> None:
-    stream, _ = streamed(
-        ToolStarted(0, "a", "f"),
-        TextDelta(1, "x"),
-        BlockEnded(1),
-        Whole(2, RedactedThinking("d")),
-        BlockEnded(2),
-        ThinkingDelta(3, "y"),
-        BlockEnded(0),
-        ThinkingDelta(3, "z"),
-        DONE,
-    )
-    content = accumulated(stream).content
-    assert [block.type for block in content] == ["tool_use", "text", "redacted_thinking", "thinking"]
-    assert content[3].to_dict()["thinking"] == "yz"
 
 
 # -- thinking -----------------------------------------------------------------------------------------
@@ -367,42 +252,3 @@ def test_an_answer_of_this_dialect_read_and_written_is_the_same() -> None:
     assert usage.cache_creation is not None
     assert usage.cache_creation.ephemeral_1h_input_tokens == 200
     assert (message.id, message.stop_reason) == ("msg_1", "tool_use")
-
-
-# -- properties ---------------------------------------------------------------------------------------
-
-number = st.integers(0, 3)
-some = st.text(max_size=3)
-event = st.one_of(
-    st.builds(TextDelta, number, some),
-    st.builds(ThinkingDelta, number, some, part=st.integers(0, 1)),
-    st.builds(SignatureSeen, number, some),
-    st.builds(ToolStarted, number, st.sampled_from(["", "a"]), st.just("f")),
-    st.builds(ToolArguments, number, st.sampled_from(["{}", "", '{"a":1}', "x"])),
-    st.builds(RefusalDelta, number, some),
-    st.builds(BlockEnded, number),
-    st.builds(lambda n: Whole(n, RedactedThinking("d")), number),
-    st.just(STARTED),
-    st.just(DONE),
-    st.just(UsageSeen(Reported(Usage(input=1, output=1)))),
-)
-
-
-@settings(deadline=None)
-@given(st.lists(event, max_size=20))
-def test_any_order_of_events_gives_a_stream_of_the_apis_grammar(events: list[Event]) -> None:
-    writing = writer()
-    stream = b"".join(writing.frames([each]) for each in events) + writing.end()
-    at_once = writer()
-    assert at_once.frames(events) + at_once.end() == stream
-    names = [json.loads(data) for _, data in frames_of(stream)]
-    assert names[0]["type"] == "message_start"
-    assert [frame["type"] for frame in names[-2:]] == ["message_delta", "message_stop"]
-    expected, is_open = 0, False
-    for frame in names[1:-2]:
-        assert frame["index"] == expected
-        assert is_open == (frame["type"] != "content_block_start")
-        is_open = frame["type"] != "content_block_stop"
-        expected += not is_open
-    assert not is_open
-    whole(writer().body(events))

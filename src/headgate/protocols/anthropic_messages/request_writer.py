@@ -55,7 +55,7 @@ def _thought(writing: Writing, *, forced: bool) -> Thought:
     if max_tokens is None:
         max_tokens = target.default_max_output if request.max_output is None else request.max_output
     if writing.own:
-        return write_own(request.reasoning, max_tokens)
+        return write_own(writing, max_tokens)
     return write_foreign(writing, max_tokens, forced=forced)
 
 

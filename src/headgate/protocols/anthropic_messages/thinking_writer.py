@@ -5,13 +5,12 @@ at least 1,024 tokens and less than max_tokens; with thinking on, no tool may be
 not set and top_p is from 0.95 to 1.
 """
 
-from collections.abc import Sequence
 from typing import Any, Final
 
 import msgspec
 from msgspec import Raw
 
-from headgate.model.content import RedactedThinking, Role, Thinking, ToolResult, Turn
+from headgate.model.content import Block, RedactedThinking, Role, Thinking, ToolResult
 from headgate.model.conversation import Effort, Reasoning
 from headgate.model.dialect import Dialect
 from headgate.model.losses import Lost
@@ -37,11 +36,18 @@ class Thought(msgspec.Struct):
         return self.thinking is not None and self.thinking["type"] in ("enabled", "adaptive")
 
 
-def write_own(reasoning: Reasoning | None, max_tokens: int) -> Thought:
-    """Return what a client of this dialect said, as it said it."""
+def write_own(writing: Writing, max_tokens: int) -> Thought:
+    """Return what a client of this dialect said, as it said it.
+
+    A budget alone is left out and named where thinking that it needs was another provider's and did not go along.
+    """
+    reasoning = writing.request.reasoning
     if reasoning is None:
         return Thought(max_tokens)
     effort = None if reasoning.effort is None else EFFORT_WRITTEN[reasoning.effort]
+    if reasoning.budget is not None and Lost.THINKING in writing.lost and _thoughtless(writing):
+        writing.lost.add(Lost.REASONING)
+        return Thought(max_tokens, effort=effort)
     thinking: dict[str, Any] = dict(reasoning.extra)
     if reasoning.enabled is not None and "type" not in thinking:
         thinking["type"] = "adaptive" if reasoning.adaptive else "enabled" if reasoning.enabled else "disabled"
@@ -74,7 +80,7 @@ def write_foreign(writing: Writing, max_tokens: int, *, forced: bool) -> Thought
         thought.thinking = {"type": "adaptive"}
     elif mode is Mode.BUDGET:
         _budget(thought, reasoning, effort, writing)
-    if thought.thinking is not None and (forced or (mode is Mode.BUDGET and _thoughtless(writing.request.turns))):
+    if thought.thinking is not None and (forced or (mode is Mode.BUDGET and _thoughtless(writing))):
         thought = Thought(max_tokens, effort=thought.effort)
     if thought.thinking is None:
         writing.lost.add(Lost.REASONING)
@@ -127,15 +133,23 @@ def _budget(thought: Thought, reasoning: Reasoning, effort: Effort, writing: Wri
     thought.thinking = {"type": "enabled", "budget_tokens": budget}
 
 
-def _thoughtless(turns: Sequence[Turn]) -> bool:
-    """Tell that the request answers the tools of an assistant's turn that holds no thinking.
+def _thoughtless(writing: Writing) -> bool:
+    """Tell that the request answers the tools of an assistant's turn whose thinking does not go along.
 
     With a budget set, such a turn must begin with its thinking ("Expected `thinking` … but found `tool_use`").
     """
-    if not turns or not any(isinstance(block, ToolResult) for block in turns[-1].blocks):
+    turns = writing.request.turns
+    last = next((at for at in range(len(turns) - 1, -1, -1) if turns[at].role is Role.ASSISTANT), None)
+    if last is None:
         return False
-    turn = next((turn for turn in reversed(turns) if turn.role is Role.ASSISTANT), None)
-    return turn is not None and not any(isinstance(block, Thinking | RedactedThinking) for block in turn.blocks)
+    answered = any(isinstance(block, ToolResult) for turn in turns[last + 1 :] for block in turn.blocks)
+    return answered and not any(_goes_along(block, writing) for block in turns[last].blocks)
+
+
+def _goes_along(block: Block, writing: Writing) -> bool:
+    if isinstance(block, Thinking):
+        return block.signature is not None and writing.may_see(block.signer)
+    return isinstance(block, RedactedThinking) and writing.may_see(block.signer)
 
 
 def write_sampling(writing: Writing, thought: Thought) -> dict[str, Any]:

@@ -9,10 +9,9 @@ after a user's turn; neighbours of one role joined; a tool's results first in th
 from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
-import msgspec
 from msgspec import Raw
 
-from headgate.model.content import Block, Role, Text, ToolResult, Turn
+from headgate.model.content import Role, Text, Turn
 from headgate.model.losses import Lost
 from headgate.protocols.anthropic_messages.block_writer import Written, write_blocks
 from headgate.protocols.anthropic_messages.tables import ROLE_WRITTEN
@@ -21,7 +20,7 @@ from headgate.protocols.anthropic_messages.writing import Writing
 OPENING: Final = "(The assistant began this conversation.)"
 """The API's first turn is the user's; a client that lets the assistant begin gets this one in front of it."""
 
-Message = tuple[Role, list[Block]]
+Message = tuple[Role, list[Written]]
 
 _SYSTEM: Final = frozenset({Role.SYSTEM, Role.DEVELOPER})
 
@@ -53,98 +52,94 @@ def _own_content(turn: Turn, writing: Writing) -> str | list[Written]:
 
 
 def _in_order(turns: Sequence[Turn], writing: Writing) -> dict[str, Any]:
-    leading, rest = _split(turns, writing)
-    system = [block for turn in leading for block in turn.blocks]
-    messages: list[Message] = []
-    for turn in rest:
-        if turn.role not in _SYSTEM:
-            _append(messages, turn.role, turn.blocks)
-        elif writing.model.system_turns:
-            _append(messages, Role.SYSTEM, turn.blocks)
-        else:
-            system += turn.blocks
-            writing.lost.add(Lost.SYSTEM_POSITION)
-    if writing.model.system_turns:
-        messages, left = _after_users(messages, writing)
-        system += left
-    members: dict[str, Any] = {}
-    if prompt := _system(system, writing):
-        members["system"] = prompt
-    members["messages"] = _messages(messages, writing)
-    return members
-
-
-def _split(turns: Sequence[Turn], writing: Writing) -> tuple[list[Turn], list[Turn]]:
-    """Return the turns that make the system prompt, and the conversation, which holds one turn at least and ends well.
-
-    System prompts at the very end, after the assistant's words or after nothing, are what is to be answered: they are
-    the user's turn here.
-    """
+    prompts: list[Written] = []
+    said: list[Message] = []
     for turn in turns:
         if turn.name is not None:
             writing.lost.add(Lost.NAME)
         writing.extras({}, turn.extra, writing.root)
-    talk = [turn for turn in turns if not turn.top]
-    first = next((at for at, turn in enumerate(talk) if turn.role not in _SYSTEM), len(talk))
-    leading, rest = [*(turn for turn in turns if turn.top), *talk[:first]], talk[first:]
-    if not rest and leading and not leading[-1].top:
-        rest = [_asked(leading.pop(), writing)]
-    last = next((at for at in range(len(rest) - 1, -1, -1) if rest[at].role not in _SYSTEM), -1)
-    if last >= 0 and rest[last].role is Role.ASSISTANT:
-        rest[last + 1 :] = [_asked(turn, writing) for turn in rest[last + 1 :]]
-    return leading, rest
+        content = write_blocks(turn.blocks, writing, shown=turn.role is Role.USER)
+        if turn.top:
+            prompts += content
+        elif content:
+            said.append((Role.SYSTEM if turn.role in _SYSTEM else turn.role, content))
+    leading, rest = _split(said, writing)
+    prompts += leading
+    messages: list[Message] = []
+    for role, content in rest:
+        if role is Role.SYSTEM and not writing.model.system_turns:
+            prompts += content
+            writing.lost.add(Lost.SYSTEM_POSITION)
+        else:
+            _append(messages, role, content)
+    if writing.model.system_turns:
+        messages, left = _after_users(messages, writing)
+        prompts += left
+    members: dict[str, Any] = {"system": _shortest(prompts)} if prompts else {}
+    members["messages"] = [{"role": ROLE_WRITTEN[role], "content": _shortest(each)} for role, each in _opened(messages)]
+    return members
 
 
-def _asked(turn: Turn, writing: Writing) -> Turn:
-    writing.lost.add(Lost.SYSTEM_POSITION)
-    return msgspec.structs.replace(turn, role=Role.USER)
+def _split(said: list[Message], writing: Writing) -> tuple[list[Written], list[Message]]:
+    """Return the leading system prompts, and the conversation, which holds one message at least and ends well.
+
+    System prompts at the very end, after the assistant's words or after nothing, are what is to be answered: they are
+    the user's here.
+    """
+    first = next((at for at, (role, _) in enumerate(said) if role is not Role.SYSTEM), len(said))
+    if first == len(said) and said:
+        first -= 1
+    last = next((at for at in range(len(said) - 1, -1, -1) if said[at][0] is not Role.SYSTEM), -1)
+    if last < 0 or said[last][0] is Role.ASSISTANT:
+        asked = range(max(last + 1, first), len(said))
+        for at in asked:
+            writing.lost.add(Lost.SYSTEM_POSITION)
+            said[at] = (Role.USER, said[at][1])
+    return [block for _, content in said[:first] for block in content], said[first:]
 
 
-def _append(messages: list[Message], role: Role, blocks: Iterable[Block]) -> None:
+def _append(messages: list[Message], role: Role, content: Iterable[Written]) -> None:
     if messages and messages[-1][0] is role:
-        messages[-1][1].extend(blocks)
+        messages[-1][1].extend(content)
     else:
-        messages.append((role, list(blocks)))
+        messages.append((role, list(content)))
 
 
-def _after_users(messages: Sequence[Message], writing: Writing) -> tuple[list[Message], list[Block]]:
+def _after_users(messages: Sequence[Message], writing: Writing) -> tuple[list[Message], list[Written]]:
     """Return messages where each of role system stands between a user's and the assistant's or the end, and the rest.
 
     One that stands elsewhere goes behind the next user's message; the rest found none.
     """
     ordered: list[Message] = []
-    waiting: list[Block] = []
-    for role, blocks in messages:
+    waiting: list[Written] = []
+    for role, content in messages:
         if role is Role.SYSTEM:
-            waiting += blocks
+            waiting += content
             continue
         if waiting and role is Role.ASSISTANT and ordered and ordered[-1][0] is Role.USER:
             _append(ordered, Role.SYSTEM, waiting)
             waiting = []
         elif waiting:
             writing.lost.add(Lost.SYSTEM_POSITION)
-        _append(ordered, role, blocks)
+        _append(ordered, role, content)
     if waiting and ordered and ordered[-1][0] is Role.USER:
         _append(ordered, Role.SYSTEM, waiting)
         waiting = []
     return ordered, waiting
 
 
-def _messages(messages: Sequence[Message], writing: Writing) -> list[dict[str, Any]]:
-    written: list[tuple[Role, list[Written]]] = []
-    for role, blocks in messages:
+def _opened(messages: list[Message]) -> list[Message]:
+    """Return messages that the user begins, a tool's results first in each."""
+    for role, content in messages:
         if role is Role.USER:
-            blocks.sort(key=lambda block: not isinstance(block, ToolResult))
-        content = write_blocks(blocks, writing, shown=role is Role.USER)
-        if not content:
-            continue
-        if written and written[-1][0] is role:
-            written[-1][1].extend(content)
-        else:
-            written.append((role, content))
-    if written and written[0][0] is Role.ASSISTANT:
-        written.insert(0, (Role.USER, [{"type": "text", "text": OPENING}]))
-    return [{"role": ROLE_WRITTEN[role], "content": _shortest(content)} for role, content in written]
+            content.sort(key=_is_no_result)
+    if messages and messages[0][0] is Role.ASSISTANT:
+        return [(Role.USER, [{"type": "text", "text": OPENING}]), *messages]
+    return messages
+
+
+def _is_no_result(block: Written) -> bool:
+    return isinstance(block, Raw) or block["type"] != "tool_result"
 
 
 def _shortest(content: list[Written]) -> str | list[Written]:
@@ -152,7 +147,3 @@ def _shortest(content: list[Written]) -> str | list[Written]:
     if len(content) == 1 and not isinstance(block := content[0], Raw) and block.keys() == {"type", "text"}:
         return str(block["text"])
     return content
-
-
-def _system(blocks: Iterable[Block], writing: Writing) -> str | list[Written]:
-    return _shortest(write_blocks(blocks, writing, shown=False))
