@@ -27,7 +27,7 @@ from headgate.model.events import (
     Whole,
 )
 from headgate.protocols.json_object import is_object
-from headgate.protocols.openai_chat.chunk import Choice, Delta, FunctionDelta, ToolDelta, more_than_text, said
+from headgate.protocols.openai_chat.chunk import Choice, Delta, FunctionDelta, ToolDelta, is_list, more_than_text, said
 from headgate.protocols.openai_chat.tables import FINISH_READ
 from headgate.protocols.openai_chat.thinking import ENCRYPTED, EXTRA_CONTENT, MEMBER_OF, TOOL_CALL
 
@@ -82,7 +82,7 @@ class ChoiceReader:
             if content and type(content) is str and self._text >= 0 and logprobs is None and not more_than_text(delta):
                 events.append(TextDelta(self._text, content, self._index))
             else:
-                self._read(delta, logprobs if logprobs is not None and said(logprobs) else None)
+                self._read(delta, logprobs if logprobs is not None and is_list(logprobs) else None)
         if choice.finish_reason:
             self._word = choice.finish_reason
             stop = choice.stop_reason if choice.stop_reason is not None else choice.matched_stop

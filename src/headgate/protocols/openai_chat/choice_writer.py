@@ -64,8 +64,8 @@ class _Thought:
 class ChoiceWriter:
     """`deltas` turns events into the members of deltas, as JSON without braces; `message` is for whole answers.
 
-    With `keep` all is kept for `message`; of a stream only open blocks, calls and citations are. `legacy`: the client offered functions and no
-    tools, so it knows one `function_call` only.
+    With `keep` all is kept for `message`, else only open blocks, calls and citations. `legacy`: the client offered
+    functions and no tools, so it knows one `function_call` only.
     """
 
     def __init__(self, index: int, reply: Reply, lost: set[Lost], *, legacy: bool, keep: bool) -> None:

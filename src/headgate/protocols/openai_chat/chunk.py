@@ -133,6 +133,11 @@ def more_than_text(delta: Delta) -> bool:
     )
 
 
+def is_list(raw: Raw) -> bool:
+    """Tell that a raw member is there and an array."""
+    return bytes(memoryview(raw)[:1]) == b"["
+
+
 def _salvage(kind: type[_T], value: dict[str, Any]) -> _T:
     taken: dict[str, Any] = {}
     for field in msgspec.structs.fields(kind):
