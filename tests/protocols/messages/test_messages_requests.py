@@ -93,6 +93,7 @@ def test_nulls_and_spelled_out_defaults_say_nothing() -> None:
                         "citations": {"enabled": False},
                     },
                     {"type": "tool_result", "tool_use_id": "t", "is_error": False, "content": None},
+                    {"type": "tool_use", "id": "t", "name": "f", "input": {}, "caller": {"type": "direct"}},
                 ],
             }
         ],
@@ -106,6 +107,7 @@ def test_nulls_and_spelled_out_defaults_say_nothing() -> None:
                     {"type": "text", "text": "x"},
                     {"type": "document", "source": {"type": "url", "url": "u"}},
                     {"type": "tool_result", "tool_use_id": "t"},
+                    {"type": "tool_use", "id": "t", "name": "f", "input": {}},
                 ],
             }
         ],

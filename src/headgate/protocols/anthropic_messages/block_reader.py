@@ -23,6 +23,7 @@ from headgate.model.content import (
 )
 from headgate.model.dialect import Dialect
 from headgate.protocols.anthropic_messages.members import Members, text_or_list
+from headgate.protocols.json_object import members_of
 from headgate.protocols.signatures import PREFIX, Signed, unwrap
 
 OWN: Final = Dialect.ANTHROPIC_MESSAGES
@@ -183,7 +184,18 @@ def _source(members: Members) -> Source | None:
 
 def _tool_use(members: Members) -> ToolUse:
     identity, name, arguments = members.text("id"), members.text("name"), members.object_text("input")
+    caller = members.peek("caller")
+    if caller is not None and _is_direct(caller):
+        members.take("caller")  # answers always say it, so clients always give it back
     return ToolUse(identity, name, arguments, cache=members.cache(), extra=members.rest())
+
+
+def _is_direct(caller: Raw) -> bool:
+    """Tell whether the model itself called the tool; null says so too."""
+    said = members_of(bytes(caller))
+    return bytes(caller) == b"null" or (
+        said is not None and set(said) == {"type"} and bytes(said["type"]) == b'"direct"'
+    )
 
 
 def _tool_result(members: Members) -> ToolResult:

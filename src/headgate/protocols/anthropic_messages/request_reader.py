@@ -1,8 +1,8 @@
 """A client's messages request as a canonical one: members as in the anthropic SDK's MessageCreateParams.
 
 A member that is null counts as missing, and one that says the API's default (`stream: false`, `is_error: false`,
-`citations.enabled: false`, a tool's `type: custom`, an empty list of tools or stop sequences) as not said. What
-no other dialect has stays in `extra`.
+`citations.enabled: false`, a tool's `type: custom`, a `direct` caller, an empty list of tools or stop sequences)
+as not said. What no other dialect has stays in `extra`.
 """
 
 from typing import Final
