@@ -19,6 +19,8 @@ from headgate.protocols.sse import FrameSplitter, parse_frame
 
 CHAT = ChatTranslator()
 TARGET = Target("upstream", "m")
+PNG = "data:image/png;base64,iVBORw0KGgo="
+CACHED: dict[str, Any] = {"cache_control": {"type": "ephemeral", "ttl": "1h"}}
 CLAUDE = Signer("claude", Dialect.ANTHROPIC_MESSAGES)
 
 
@@ -45,6 +47,13 @@ def rewritten(request: dict[str, Any], target: Target = TARGET) -> dict[str, Any
     written = CHAT.write_request(read(request), target)
     assert (written.lost, written.unknown) == (frozenset(), frozenset())
     return body_of(written)
+
+
+def without_nulls(value: Any) -> Any:
+    """Return what a request says: null is absent, where the canonical model has a member for it."""
+    if isinstance(value, dict):
+        return {name: without_nulls(each) for name, each in value.items() if each is not None}
+    return [without_nulls(each) for each in value] if isinstance(value, list) else value
 
 
 def foreign(**members: Any) -> Request:
