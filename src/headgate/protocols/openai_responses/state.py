@@ -1,0 +1,42 @@
+"""What of a responses request only an upstream that holds this dialect's state can serve."""
+
+from typing import Any, Final
+
+import msgspec
+
+from headgate.model.request import RequestHead
+from headgate.protocols.head_fields import given
+from headgate.protocols.openai_responses.tables import STATE_ITEMS
+
+_MEMBERS: Final = ("previous_response_id", "conversation", "prompt", "background")
+
+
+class _Item(msgspec.Struct):
+    type: Any = None
+    role: Any = None
+    id: Any = None
+
+
+_items: Final = msgspec.json.Decoder(list[_Item])
+
+
+def needs_state(head: RequestHead) -> str | None:
+    """Return the member, or the type of the `input` item, that stands for what such an upstream keeps; None for none.
+
+    An item given by its id alone is an item_reference. An input that cannot be read needs nothing: it is refused.
+    """
+    for name in _MEMBERS:
+        if given(head.fields, name):
+            return name
+    raw = head.fields.get("input")
+    try:
+        items = [] if raw is None else _items.decode(raw)
+    except (ValueError, RecursionError):
+        return None
+    for item in items:
+        kind = item.type
+        if kind is None and item.role is None and item.id is not None:
+            kind = "item_reference"
+        if isinstance(kind, str) and kind in STATE_ITEMS:
+            return kind
+    return None
