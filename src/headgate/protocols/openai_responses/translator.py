@@ -1,0 +1,33 @@
+"""The canonical side of responses."""
+
+from headgate.model.conversation import Request
+from headgate.model.request import RequestHead
+from headgate.protocols.canonical import AnswerReader, AnswerWriter, Reply, Target, Translator, Written
+from headgate.protocols.openai_responses.answer_reader import ResponsesAnswerReader
+from headgate.protocols.openai_responses.answer_writer import ResponsesAnswerWriter
+from headgate.protocols.openai_responses.append_system import with_system
+from headgate.protocols.openai_responses.request_reader import read_request
+from headgate.protocols.openai_responses.request_writer import write_request
+from headgate.protocols.openai_responses.state import needs_state
+
+
+class ResponsesTranslator(Translator):
+    """Requests and answers of responses as canonical values, in both directions; holds no state."""
+
+    def read_request(self, head: RequestHead) -> Request:
+        return read_request(head)
+
+    def write_request(self, request: Request, target: Target) -> Written:
+        return write_request(request, target)
+
+    def answer_reader(self, request: Request) -> AnswerReader:  # noqa: ARG002 - every answer is read alike
+        return ResponsesAnswerReader()
+
+    def answer_writer(self, reply: Reply) -> AnswerWriter:
+        return ResponsesAnswerWriter(reply)
+
+    def with_system(self, body: bytes, text: str) -> bytes:
+        return with_system(body, text)
+
+    def needs_state(self, head: RequestHead) -> str | None:
+        return needs_state(head)
