@@ -125,7 +125,7 @@ def image_part(image: Image, default_detail: str | None = None) -> dict[str, obj
         part["file_id"] = image.source.value
     else:
         part["image_url"] = _url_of(image.source)
-    detail = image.detail or default_detail
+    detail = default_detail if image.detail is None else image.detail
     if detail is not None:
         part["detail"] = detail
     return part
@@ -142,7 +142,7 @@ def file_part(document: Document, default_title: str | None = None) -> dict[str,
         part["file_url"] = source.value
     else:
         part["file_data"] = _url_of(source, "" if default_title is None else _PDF)
-        title = title or default_title
+        title = default_title if title is None else title
     if title is not None:
         part["filename"] = title
     return part

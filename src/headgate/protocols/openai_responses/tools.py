@@ -16,7 +16,7 @@ from headgate.model.losses import Lost
 from headgate.protocols.head_fields import invalid
 from headgate.protocols.openai_responses import tables
 from headgate.protocols.openai_responses.losses import Losses
-from headgate.protocols.openai_responses.members import Members, is_object, is_string, string_of
+from headgate.protocols.openai_responses.members import Members, is_object, is_string, objects_of, string_of
 from headgate.protocols.openai_responses.parts import merge
 
 
@@ -40,8 +40,12 @@ _GRAMMAR: Final = "grammar"
 
 
 def read_tools(request: Members) -> tuple[Tool | ServerTool, ...]:
-    """Take the request's tools. Raises HeadgateError (400)."""
-    return tuple(_read_tool(raw, tool) for raw, tool in request.objects("tools") or [])
+    """Take the request's tools; an empty array stays. Raises HeadgateError (400)."""
+    raw = request.raw("tools")
+    tools = [] if raw is None else objects_of(raw, "tools")
+    if raw is not None and not tools:
+        request.put_back("tools", raw)
+    return tuple(_read_tool(raw, tool) for raw, tool in tools)
 
 
 def _read_tool(raw: Raw, tool: Members) -> Tool | ServerTool:
