@@ -62,9 +62,11 @@ def names(
     allowed: tuple[str, ...] | None = None,
     health: dict[str, RouteHealth] | None = None,
     now: int = 0,
+    state: str | None = None,
+    pin: str | None = None,
 ) -> tuple[list[str], dict[str, str], str]:
     who = Principal("a", "k", allowed)
-    made, model = plan(CATALOG, endpoint, asked, who, health or {}, now)
+    made, model = plan(CATALOG, endpoint, asked, who, health or {}, now, state=state, pin=pin)
     return [route.name for route in made.routes], {item.route: item.reason for item in made.rejected}, model
 
 

@@ -14,15 +14,47 @@ from headgate.model.identity import ANONYMOUS, Principal
 from headgate.model.price import FREE, UNKNOWN
 from headgate.model.route import Rejected, Route
 from headgate.policy.health import HEALTHY, RouteHealth
-from headgate.policy.select import MAX_NAME, NEEDS_TRANSLATION, NOT_ALLOWED, may_use, plan
+from headgate.policy.select import MAX_NAME, NO_STATE, NO_TRANSLATION, NOT_ALLOWED, asked_of, may_use, plan
 
 
-def test_a_virtual_model_is_its_chain_in_order_and_tells_what_needs_translation() -> None:
+def test_a_virtual_model_is_its_chain_in_order_whatever_dialect_is_asked_in() -> None:
     routes, rejected, model = names("fast")
-    assert routes == ["openai/gpt-5-mini", "box/qwen3:8b"]
-    assert rejected == {"anthropic/claude-haiku-4-5": NEEDS_TRANSLATION}
+    assert routes == ["openai/gpt-5-mini", "anthropic/claude-haiku-4-5", "box/qwen3:8b"]
+    assert rejected == {}
     assert model == "fast"
-    assert names("fast", endpoint=Endpoint.MESSAGES)[0] == ["anthropic/claude-haiku-4-5"]
+    assert names("fast", endpoint=Endpoint.MESSAGES)[0] == routes
+
+
+def test_what_cannot_be_translated_is_left_to_who_speaks_it() -> None:
+    routes, rejected, _ = names("fast", endpoint=Endpoint.EMBEDDINGS)
+    assert routes == ["openai/gpt-5-mini", "box/qwen3:8b"]
+    assert rejected == {"anthropic/claude-haiku-4-5": NO_TRANSLATION}
+
+
+def test_state_is_served_by_one_upstream_of_its_own_dialect_alone() -> None:
+    routes, rejected, _ = names("fast", state="previous_response_id")
+    assert routes == ["openai/gpt-5-mini"]
+    assert rejected == {"anthropic/claude-haiku-4-5": NO_STATE, "box/qwen3:8b": NO_STATE}
+    assert names("fast", state="previous_response_id", pin="box/qwen3:8b")[0] == ["box/qwen3:8b"]
+    error = refused("claude-haiku-4-5", state="previous_response_id")
+    assert (error.kind, error.status) == (ErrorKind.DIALECT_UNAVAILABLE, 400)
+    assert error.param == "previous_response_id"
+
+
+def test_a_token_count_that_nobody_can_be_asked_for_has_an_empty_plan() -> None:
+    routes, rejected, model = names("gpt-5-mini", endpoint=Endpoint.COUNT_TOKENS)
+    assert (routes, model) == ([], "gpt-5-mini")
+    assert set(rejected.values()) == {NO_TRANSLATION}
+    assert refused("gpt-5-mini", endpoint=Endpoint.COUNT_TOKENS, allowed=("claude-*",)).kind is (
+        ErrorKind.MODEL_NOT_ALLOWED
+    )
+
+
+def test_an_endpoint_goes_to_itself_before_any_other() -> None:
+    provider = CATALOG.providers["anthropic"].provider
+    assert asked_of(provider, Endpoint.MESSAGES) is Endpoint.MESSAGES
+    assert asked_of(provider, Endpoint.CHAT) is Endpoint.MESSAGES
+    assert asked_of(provider, Endpoint.EMBEDDINGS) is None
 
 
 def test_a_model_is_any_route_that_serves_it() -> None:
@@ -115,10 +147,10 @@ def test_a_very_long_name_is_not_said_back() -> None:
 
 
 def test_nothing_speaks_the_dialect() -> None:
-    error = refused("claude-haiku-4-5")
+    error = refused("claude-haiku-4-5", endpoint=Endpoint.COMPLETIONS)
     assert (error.kind, error.status) == (ErrorKind.DIALECT_UNAVAILABLE, 400)
     assert "anthropic/claude-haiku-4-5 speaks messages, messages/count_tokens" in error.message
-    assert "/v1/chat/completions" in error.message
+    assert "/v1/completions" in error.message
 
 
 def test_an_empty_chain_is_no_crash() -> None:
@@ -203,7 +235,7 @@ def test_a_refusal_does_not_tell_of_routes_that_the_key_may_not_use() -> None:
     error = refused("fast", allowed=("gpt-5-mini",), health=health)
     assert error.kind is ErrorKind.SERVICE_UNAVAILABLE
     assert "anthropic" not in error.message
-    assert "box" not in refused("fast", allowed=("claude-*",)).message
+    assert "box" not in refused("fast", allowed=("claude-*",), endpoint=Endpoint.COMPLETIONS).message
 
 
 def test_an_empty_catalog_knows_nothing() -> None:
@@ -235,7 +267,7 @@ def test_a_plan_has_a_route_and_loses_none_or_a_refusal_names_no_key(
         assert (error.retry_after is not None) == busy
         return
     assert made is not None
-    assert made.routes
-    assert all(endpoint in route.provider.serves for route in made.routes)
+    assert made.routes or endpoint is Endpoint.COUNT_TOKENS
+    assert all(asked_of(route.provider, endpoint) for route in made.routes)
     assert not {route.name for route in made.routes} & {item.route for item in made.rejected}
     assert all(isinstance(item, Rejected) for item in made.rejected)

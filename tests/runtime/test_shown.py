@@ -18,4 +18,6 @@ MS = 1_000_000
     ],
 )
 def test_speed(output: int, duration: int, ttft: int | None, expected: float | None) -> None:
-    assert speed({"output": output, "output_audio": 0, "duration": duration, "ttft": ttft}) == expected
+    row = {"output": output, "output_audio": 0, "duration": duration, "ttft": ttft, "basis": "computed"}
+    assert speed(row) == expected
+    assert speed({**row, "basis": "estimated"}) is None  # nobody counted them

@@ -38,11 +38,13 @@ class Settle(msgspec.Struct, frozen=True, gc=False):
 class Record(msgspec.Struct, frozen=True, gc=False):
     """Write the call and its attempts to the ledger; what ends the answer waits for this commit.
 
-    `failures` is what each failed attempt said, in order, by route name.
+    `failures` is what each failed attempt said, in order, by route name. `passed_on`: the client is answered with
+    the upstream's own error.
     """
 
     outcome: Outcome
     failures: tuple[tuple[str, Failure], ...] = ()
+    passed_on: bool = False
 
 
 class EndWith(msgspec.Struct, frozen=True, gc=False):

@@ -181,18 +181,21 @@ class Exchange:
             return self._finish(Outcome.CLIENT_GONE)
         if self.content_begun:
             return self._finish(Outcome.BROKEN, FailWith() if answer is None else EndWith(answer))
-        if answer is not None and failure.kind is FailureKind.REQUEST_REJECTED:
-            return self._finish(Outcome.REJECTED, EndWith(answer, failure.status))
+        if failure.kind is FailureKind.REQUEST_REJECTED:
+            end = FailWith() if answer is None else EndWith(answer, failure.status)
+            return self._finish(Outcome.REJECTED, end)
         if falls_over(failure.kind) and self._at + 1 < len(self._routes):
             self._at += 1
             self._preamble.clear()
             self._preamble_size = 0
             return self._hold()
-        return self._finish(Outcome.FAILED, FailWith())
+        ours = all(failed.kind is FailureKind.UNTRANSLATABLE for _, failed in self._failures)
+        return self._finish(Outcome.REJECTED if ours else Outcome.FAILED, FailWith())
 
     def _finish(self, outcome: Outcome, *end: Command) -> tuple[Command, ...]:
         self.state = State.DONE
-        return (Record(outcome, tuple(self._failures)), *end)
+        passed_on = bool(end) and isinstance(end[0], EndWith)
+        return (Record(outcome, tuple(self._failures), passed_on=passed_on), *end)
 
     def _client_gone(self) -> tuple[Command, ...]:
         self.client_gone = True

@@ -22,6 +22,7 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    text,
 )
 
 metadata = MetaData()
@@ -125,7 +126,14 @@ calls = Table(
     Column("savings_nano", BigInteger, nullable=False),
     Column("dropped", Text),
     Column("facts", LargeBinary, nullable=False),
+    Column("response_id", Text),
     Index("calls_started_at", "started_at"),
+    Index(
+        "calls_response_id",
+        "response_id",
+        sqlite_where=text("response_id IS NOT NULL"),
+        postgresql_where=text("response_id IS NOT NULL"),
+    ),
     sqlite_with_rowid=False,
 )
 

@@ -162,6 +162,17 @@ class Reader:
                 found[name] = [dict(item) for item in connection.execute(part).mappings()]
             return found
 
+    def route_of_response(self, account: str, response_id: str) -> str | None:
+        """Return the route that made an answer which this account was given, None where there is none."""
+        query = (
+            sa.select(calls.c.route)
+            .where(calls.c.response_id == response_id, calls.c.account == account)
+            .order_by(calls.c.started_at.desc())
+            .limit(1)
+        )
+        with self.connection() as connection:
+            return connection.scalar(query)
+
     def usage(self, by: GroupBy = GroupBy.ALL, where: Filter = Filter()) -> list[Usage]:  # noqa: B008  frozen
         """Return sums by group, the most expensive first (days: in order)."""
         query = _usage_by_attempts(where) if by is GroupBy.PROVIDER else _usage_by_calls(by, where)

@@ -30,6 +30,10 @@ DIALECT_OF: dict[Endpoint, Dialect] = {
 }
 
 
+TRANSLATED: tuple[Endpoint, ...] = (Endpoint.RESPONSES, Endpoint.MESSAGES, Endpoint.CHAT)
+"""Endpoints that each can stand for the others, the one that can say most first."""
+
+
 class Kind(StrEnum):
     """A provider's kind: the dialect its endpoint speaks."""
 

@@ -8,6 +8,7 @@ class ErrorKind(StrEnum):
     CONTEXT_LENGTH_EXCEEDED = "context_length_exceeded"
     MODEL_UNPRICED = "model_unpriced"
     DIALECT_UNAVAILABLE = "dialect_unavailable"
+    UNTRANSLATABLE = "untranslatable"
     INVALID_API_KEY = "invalid_api_key"
     MODEL_NOT_ALLOWED = "model_not_allowed"
     MODEL_NOT_FOUND = "model_not_found"
@@ -29,6 +30,7 @@ STATUS: dict[ErrorKind, int] = {
     ErrorKind.CONTEXT_LENGTH_EXCEEDED: 400,
     ErrorKind.MODEL_UNPRICED: 400,
     ErrorKind.DIALECT_UNAVAILABLE: 400,
+    ErrorKind.UNTRANSLATABLE: 400,
     ErrorKind.INVALID_API_KEY: 401,
     ErrorKind.MODEL_NOT_ALLOWED: 403,
     ErrorKind.MODEL_NOT_FOUND: 404,
@@ -44,6 +46,18 @@ STATUS: dict[ErrorKind, int] = {
     ErrorKind.SERVICE_UNAVAILABLE: 503,
     ErrorKind.INTERNAL_ERROR: 500,
 }
+
+
+FUTILE: frozenset[ErrorKind] = frozenset(
+    {
+        ErrorKind.INVALID_API_KEY,
+        ErrorKind.MODEL_NOT_ALLOWED,
+        ErrorKind.MODEL_NOT_FOUND,
+        ErrorKind.INSUFFICIENT_QUOTA,
+    }
+)
+"""What the same request will hear again. Some clients repeat it for minutes all the same unless
+`x-should-retry: false` tells them, which both vendors' SDKs heed (`_should_retry` in `_base_client.py`)."""
 
 
 class HeadgateError(Exception):

@@ -25,6 +25,7 @@ class FailureKind(StrEnum):
     ERROR_EVENT = "error_event"  # an error frame inside a 200
     BAD_RESPONSE = "bad_response"  # redirect, empty, not JSON, not SSE, a frame beyond the limit
     # of our own making
+    UNTRANSLATABLE = "untranslatable"  # the route's dialect cannot carry the request
     CLIENT_GONE = "client_gone"
     STORE_UNAVAILABLE = "store_unavailable"
     INTERNAL = "internal"

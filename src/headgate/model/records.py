@@ -26,6 +26,7 @@ class CallRow(msgspec.Struct, gc=False):
 
     Token and money columns are the sums over its attempts; `cost_nano` is None if any attempt's cost is unknown.
     `facts` is JSON: what selection saw (never the prompt). `status` is the HTTP status sent to the client.
+    `response_id` is the upstream's own name for an answer that a later call may go on from, where it keeps state.
     """
 
     id: str
@@ -59,6 +60,7 @@ class CallRow(msgspec.Struct, gc=False):
     savings_nano: int
     dropped: str | None
     facts: bytes
+    response_id: str | None = None
 
 
 class AttemptRow(msgspec.Struct, gc=False):

@@ -37,6 +37,11 @@ class Shaping(msgspec.Struct, frozen=True):
     strict: bool = False
 
     @property
+    def touches_requests(self) -> bool:
+        """Whether requests are changed."""
+        return bool(self.extra_body or self.system or self.cache_auto)
+
+    @property
     def filters(self) -> bool:
         """Whether answers are changed, and not only requests."""
         return self.repair_tools or self.strip_thinking or self.strip_stop_markers

@@ -16,6 +16,8 @@ TOKENS_PER_BYTE = 0.5
 English and code lie near 0.25–0.35, dense scripts near 0.3 (three bytes a character), digits and base64
 near 0.5–0.7 of their own bytes but inside a body of quotes, keys and escapes.
 """
+LIKELY_TOKENS_PER_BYTE = 0.27
+"""English and code with JSON's quotes and keys around them: a little more than a token per four bytes of text."""
 BASE_TOKENS = 16
 """What a chat template adds around a conversation."""
 TOOLS_TOKENS = 600
@@ -41,6 +43,11 @@ class Hold(msgspec.Struct, frozen=True, gc=False):
 def input_tokens(body_bytes: int, *, tools: bool = False, tokens_per_byte: float = TOKENS_PER_BYTE) -> int:
     """Return an upper estimate of the input tokens of a request body of `body_bytes` bytes."""
     return ceil(body_bytes * tokens_per_byte) + BASE_TOKENS + (TOOLS_TOKENS if tools else 0)
+
+
+def likely_tokens(body_bytes: int) -> int:
+    """Return how many input tokens a request body of `body_bytes` bytes probably has; no bound in any direction."""
+    return ceil(body_bytes * LIKELY_TOKENS_PER_BYTE)
 
 
 def output_maximum(head: RequestHead, route: Route) -> int:

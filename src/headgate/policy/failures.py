@@ -56,6 +56,8 @@ REACTIONS: dict[FailureKind, Reaction] = {
     FailureKind.CUT: _BROKEN,
     FailureKind.ERROR_EVENT: _BROKEN,
     FailureKind.BAD_RESPONSE: _BROKEN,
+    # Another route may speak a dialect that can carry it.
+    FailureKind.UNTRANSLATABLE: Reaction(next_route=True),
     FailureKind.CLIENT_GONE: _OURS,
     FailureKind.STORE_UNAVAILABLE: _OURS,
     FailureKind.INTERNAL: _OURS,
@@ -179,6 +181,7 @@ _OPENING: dict[ErrorKind, str] = {
     ErrorKind.MODEL_NOT_FOUND: "No upstream knows the model:",
     ErrorKind.INVALID_REQUEST: "The upstream refused the request:",
     ErrorKind.REQUEST_TOO_LARGE: "The upstream refused the request as too large:",
+    ErrorKind.UNTRANSLATABLE: "No route can carry the request whole:",
     ErrorKind.INTERNAL_ERROR: "The call failed inside the gateway:",
 }
 
@@ -188,6 +191,8 @@ def _answer_kind(failures: list[Failure]) -> ErrorKind:
     last = failures[-1]
     if last.kind is FailureKind.REQUEST_REJECTED:
         return ErrorKind.REQUEST_TOO_LARGE if last.status == 413 else ErrorKind.INVALID_REQUEST
+    if kinds == {FailureKind.UNTRANSLATABLE}:
+        return ErrorKind.UNTRANSLATABLE
     if last.kind is FailureKind.INTERNAL:
         return ErrorKind.INTERNAL_ERROR
     if kinds == {FailureKind.RATE_LIMITED}:

@@ -8,19 +8,22 @@ from fnmatch import fnmatchcase
 import msgspec
 
 from headgate.model.catalog import Catalog, Model
-from headgate.model.dialect import Endpoint
+from headgate.model.dialect import TRANSLATED, Endpoint
 from headgate.model.errors import ErrorKind, HeadgateError
 from headgate.model.identity import Principal
-from headgate.model.route import Plan, Rejected, Route
+from headgate.model.route import Plan, Provider, Rejected, Route
 from headgate.policy.failures import seconds_up
 from headgate.policy.health import RouteHealth, rate_limited, rejection, wait_ns
 
 NOT_ALLOWED = "not allowed for this key"
-NEEDS_TRANSLATION = "needs translation"
+NO_TRANSLATION = "speaks no dialect that this endpoint can be translated into"
+NO_STATE = "has no such state"
 
 MAX_NAME = 256
 """Longer names are nobody's; the bound keeps them out of headers and rows."""
 _MAX_COMPARED = 64
+_NEVER = frozenset({NOT_ALLOWED, NO_TRANSLATION, NO_STATE})
+"""Reasons that waiting does not mend."""
 
 _DATE = re.compile(r"[-@](?:[0-9]{8}|[0-9]{4}-[0-9]{2}-[0-9]{2}|latest)\Z")
 """How vendors mark a snapshot of a model: `-20250929`, `@20250929`, `-2025-08-07`, `-latest`."""
@@ -47,12 +50,19 @@ def plan(
     principal: Principal,
     health: Mapping[str, RouteHealth],
     now_ns: int,
+    *,
+    state: str | None = None,
+    pin: str | None = None,
 ) -> tuple[Plan, str]:
     """Return the ordered routes for one call with every rejected one, and the name of the model asked for.
 
     The name is that of the virtual model or of the model, not the spelling that the client used. `health` is
-    keyed by route name; a route that is not in it is healthy. Raises HeadgateError: MODEL_NOT_FOUND,
-    MODEL_NOT_ALLOWED, DIALECT_UNAVAILABLE, RATE_LIMIT_EXCEEDED or SERVICE_UNAVAILABLE.
+    keyed by route name; a route that is not in it is healthy. `state` names a member of the request that only an
+    upstream of its own dialect can serve, and no other one instead; `pin` is the route that has it, where one is
+    known. Where no chain says otherwise, routes that need no translation go first.
+    For a token count the plan may hold no route: it is to be estimated.
+    Raises HeadgateError: MODEL_NOT_FOUND, MODEL_NOT_ALLOWED, DIALECT_UNAVAILABLE, RATE_LIMIT_EXCEEDED or
+    SERVICE_UNAVAILABLE.
     """
     found = resolve(catalog, asked)
     if found is None:
@@ -63,18 +73,32 @@ def plan(
     for route in found.routes:
         if allowed is not None and not _allows(allowed, route, found):
             rejected.append(Rejected(route.name, NOT_ALLOWED))
-        elif endpoint not in route.provider.serves:
-            rejected.append(Rejected(route.name, NEEDS_TRANSLATION))
+        elif (target := asked_of(route.provider, endpoint)) is None:
+            rejected.append(Rejected(route.name, NO_TRANSLATION))
+        elif state is not None and (target is not endpoint or taken or (pin is not None and route.name != pin)):
+            rejected.append(Rejected(route.name, NO_STATE))
         else:
-            state = health.get(route.name) if health else None
-            reason = rejection(state, now_ns) if state is not None else None
+            known = health.get(route.name) if health else None
+            reason = rejection(known, now_ns) if known is not None else None
             if reason is None:
                 taken.append(route)
             else:
                 rejected.append(Rejected(route.name, reason))
-    if not taken:
-        raise _refusal(found, endpoint, rejected, health, now_ns)
+    if not taken and not (endpoint is Endpoint.COUNT_TOKENS and any(_can_be_counted(item) for item in rejected)):
+        raise _refusal(found, endpoint, rejected, health, now_ns, state)
+    if found.own_name is None and len(taken) > 1:
+        taken.sort(key=lambda route: endpoint not in route.provider.serves)
     return Plan(tuple(taken), tuple(rejected)), found.name
+
+
+def asked_of(provider: Provider, endpoint: Endpoint) -> Endpoint | None:
+    """Return the endpoint of a provider that a call to `endpoint` goes to: itself, else one to translate it for."""
+    serves = provider.serves
+    if endpoint in serves:
+        return endpoint
+    if endpoint not in TRANSLATED:
+        return None
+    return next((other for other in TRANSLATED if other in serves), None)
 
 
 def resolve(catalog: Catalog, asked: str) -> Candidates | None:
@@ -179,22 +203,36 @@ def _refusal(
     rejected: list[Rejected],
     health: Mapping[str, RouteHealth],
     now_ns: int,
+    state: str | None,
 ) -> HeadgateError:
     reasons = {item.reason for item in rejected}
     if reasons <= {NOT_ALLOWED} and rejected:
         message = f"This key may not use the model {_shown(found.name)}."
         return HeadgateError(ErrorKind.MODEL_NOT_ALLOWED, message, param="model")
-    if reasons <= {NOT_ALLOWED, NEEDS_TRANSLATION}:
+    if reasons <= _NEVER:
+        if NO_STATE in reasons:
+            return _stateless(found, endpoint, state)
         return _unspoken(found, endpoint, rejected)
-    resting = {
-        item.route: health[item.route] for item in rejected if item.reason not in (NOT_ALLOWED, NEEDS_TRANSLATION)
-    }
+    resting = {item.route: health[item.route] for item in rejected if item.reason not in _NEVER}
     limited = all(rate_limited(state, now_ns) for state in resting.values())
     kind = ErrorKind.RATE_LIMIT_EXCEEDED if limited else ErrorKind.SERVICE_UNAVAILABLE
     why = "; ".join(f"{item.route}: {item.reason}" for item in rejected if item.route in resting)
     wait = min(wait_ns(state, now_ns) for state in resting.values())
     message = f"No route of {_shown(found.name)} can be used now: {why}"
     return HeadgateError(kind, message, retry_after=seconds_up(wait))
+
+
+def _can_be_counted(rejected: Rejected) -> bool:
+    """Tell that the model is there and allowed, so that its tokens can be estimated though nobody counts them."""
+    return rejected.reason != NOT_ALLOWED
+
+
+def _stateless(found: Candidates, endpoint: Endpoint, state: str | None) -> HeadgateError:
+    message = (
+        f"{state} needs an upstream that speaks /v1/{endpoint.value} itself and keeps its state; no route of "
+        f"{_shown(found.name)} does. Send the whole conversation instead, or name a model that has one."
+    )
+    return HeadgateError(ErrorKind.DIALECT_UNAVAILABLE, message, param=state)
 
 
 def _unspoken(found: Candidates, endpoint: Endpoint, rejected: list[Rejected]) -> HeadgateError:

@@ -33,6 +33,7 @@ CHARGES: dict[FailureKind, Charge] = {
     FailureKind.UPSTREAM_BILLING: Charge.NOTHING_BEFORE_CONTENT,
     FailureKind.MODEL_UNAVAILABLE: Charge.NOTHING_BEFORE_CONTENT,
     FailureKind.REQUEST_REJECTED: Charge.NOTHING_BEFORE_CONTENT,
+    FailureKind.UNTRANSLATABLE: Charge.NOTHING,
     FailureKind.CONNECT_FAILED: Charge.NOTHING,
     FailureKind.CONNECT_TIMEOUT: Charge.NOTHING,
     # Timeouts are never free: the upstream may still be working.

@@ -12,6 +12,7 @@ TYPE_AND_CODE: Final[dict[ErrorKind, tuple[str, str | None]]] = {
     ErrorKind.CONTEXT_LENGTH_EXCEEDED: (_INVALID, "context_length_exceeded"),
     ErrorKind.MODEL_UNPRICED: (_INVALID, "model_unpriced"),
     ErrorKind.DIALECT_UNAVAILABLE: (_INVALID, "dialect_unavailable"),
+    ErrorKind.UNTRANSLATABLE: (_INVALID, "untranslatable"),
     ErrorKind.INVALID_API_KEY: (_INVALID, "invalid_api_key"),
     ErrorKind.MODEL_NOT_ALLOWED: (_INVALID, "model_not_allowed"),
     ErrorKind.MODEL_NOT_FOUND: (_INVALID, "model_not_found"),

@@ -11,6 +11,7 @@ from headgate.model.events import Event, Failed, UsageSeen
 from headgate.model.usage import Reported, Usage
 from headgate.protocols.base import Codec, Piece, PieceKind, StreamScanner
 from headgate.protocols.canonical import AnswerReader, AnswerWriter
+from headgate.protocols.filters import Filter
 from headgate.protocols.sse import FrameSplitter, parse_frame
 from headgate.protocols.whole import WholeBody
 
@@ -21,9 +22,12 @@ _NO_LIMIT: Final = 2**62
 class Translation:
     """One attempt's answer; `scanner` is the upstream's own, `writer` knows what was lost."""
 
-    __slots__ = ("_reader", "_scanner", "_splitter", "writer")
+    __slots__ = ("_filters", "_reader", "_scanner", "_splitter", "writer")
 
-    def __init__(self, scanner: StreamScanner, reader: AnswerReader, writer: AnswerWriter) -> None:
+    def __init__(
+        self, scanner: StreamScanner, reader: AnswerReader, writer: AnswerWriter, filters: Filter | None = None
+    ) -> None:
+        self._filters = filters
         self._scanner = scanner
         self._reader = reader
         self._splitter = FrameSplitter(_NO_LIMIT)
@@ -67,10 +71,12 @@ class Translation:
             event, data = parse_frame(frame)
             if data:
                 events += self._reader.frame(event, data)
-        return events
+        return events if self._filters is None else self._filters.feed(events)
 
     def _end(self) -> bytes:
         last: list[Event] = list(self._reader.end())
+        if self._filters is not None:
+            last = [*self._filters.feed(last), *self._filters.end()]
         reported = self._scanner.reported()
         if reported is not None:
             last.append(UsageSeen(reported))
@@ -81,6 +87,9 @@ class Translation:
     @property
     def content_seen(self) -> bool:
         return self._scanner.content_seen
+
+    response_id: None = None
+    """An id that this answer has is no upstream's."""
 
     @property
     def complete(self) -> bool:
@@ -112,11 +121,12 @@ class Translation:
 class WholeTranslation(WholeBody):
     """An answer that is no stream: gathered, then written anew as one terminal piece."""
 
-    __slots__ = ("_reader", "writer")
+    __slots__ = ("_filters", "_reader", "writer")
 
-    def __init__(self, codec: Codec, reader: AnswerReader, writer: AnswerWriter) -> None:
+    def __init__(self, codec: Codec, reader: AnswerReader, writer: AnswerWriter, filters: Filter | None = None) -> None:
         """`codec` is the upstream's."""
         super().__init__(codec)
+        self._filters = filters
         self._reader = reader
         self.writer = writer
 
@@ -125,6 +135,8 @@ class WholeTranslation(WholeBody):
         if pieces[0].kind is PieceKind.ERROR:
             return [Piece(PieceKind.ERROR, b"")]
         events = list(self._reader.body(pieces[0].data))
+        if self._filters is not None:
+            events = [*self._filters.feed(events), *self._filters.end()]
         failed = next((event for event in events if isinstance(event, Failed)), None)
         if failed is not None:
             self.error_message = failed.message

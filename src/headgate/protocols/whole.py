@@ -1,11 +1,14 @@
 """An answer that is no stream, read like one: a single terminal piece, so that unary calls go the streams' way."""
 
+import msgspec
 from msgspec import Raw
 
 from headgate.model.usage import Reported, Usage
 from headgate.protocols.base import Codec, MalformedStream, Piece, PieceKind
 from headgate.protocols.failure_text import failure_text
 from headgate.protocols.json_object import members_of
+
+_text = msgspec.json.Decoder(str)
 
 ANSWER_LIMIT = 64 * 1024 * 1024
 """Bytes of an answer or stream; more is the upstream's fault. The server holds what its client is slow to read."""
@@ -52,6 +55,15 @@ class WholeBody:
             self.error_message = failure_text(body)
             return [Piece(PieceKind.ERROR, body)]
         return [Piece(PieceKind.TERMINAL, body)]
+
+    @property
+    def response_id(self) -> str | None:
+        """The upstream's own id of the answer."""
+        raw = self._members.get("id")
+        try:
+            return None if raw is None else _text.decode(raw)
+        except ValueError:
+            return None
 
     def reported(self) -> Reported | None:
         return self._codec.usage_in(self._members)

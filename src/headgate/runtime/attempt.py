@@ -5,14 +5,12 @@ import structlog
 from headgate.exchange.events import AttemptFailed, AttemptOpened, Event
 from headgate.model.failure import Failure, FailureKind
 from headgate.model.records import AttemptRow, AttemptState
-from headgate.model.request import RequestHead
 from headgate.model.route import Route
 from headgate.policy.estimate import Hold
 from headgate.policy.failures import kind_of_status
 from headgate.policy.truth import Ending, settle
-from headgate.protocols.base import Codec, StreamScanner
-from headgate.protocols.whole import WholeBody
 from headgate.runtime.clock import Clock
+from headgate.runtime.outgoing import Outgoing
 from headgate.runtime.transport import Headers, Transport
 from headgate.upstream.answers import ERROR_BODY_LIMIT, failure_of, hidden, kept_headers
 from headgate.upstream.client import Answer, Client, UpstreamFailed
@@ -31,8 +29,6 @@ class Attempt:
     __slots__ = (
         "_began_at",
         "_clock",
-        "_codec",
-        "_head",
         "_held",
         "answer",
         "began",
@@ -40,23 +36,23 @@ class Attempt:
         "first_content",
         "kept_headers",
         "no",
+        "out",
         "route",
         "scanner",
         "status",
     )
 
-    def __init__(self, no: int, route: Route, held: Hold, head: RequestHead, codec: Codec, clock: Clock) -> None:
+    def __init__(self, no: int, route: Route, held: Hold, out: Outgoing, clock: Clock) -> None:
         self.no = no
+        self.out = out
         self.route = route
         self.status = 0
         self.answer: Answer | None = None
         self.first_content: int | None = None
         self.exhausted = False
         self.kept_headers: Headers = []
-        self.scanner: StreamScanner | WholeBody = codec.scanner(head) if head.stream else WholeBody(codec)
+        self.scanner = out.scanner
         self._held = held
-        self._head = head
-        self._codec = codec
         self._clock = clock
         self._began_at = clock.wall()
         self.began = clock.mono()
@@ -64,10 +60,10 @@ class Attempt:
     async def open(self, client: Client, transport: Transport) -> Event:
         """Send the request; return once the upstream's head, or its whole error, is there."""
         provider = self.route.provider
-        body = self._codec.outgoing(self._head, self.route.upstream_name, None)
+        head = self.out.head
         headers = client_headers(provider.kind, transport.every)
         try:
-            answer = self.answer = await client.post(self._head.endpoint, headers, body, whole=not self._head.stream)
+            answer = self.answer = await client.post(head.endpoint, headers, self.out.body, whole=not head.stream)
             self.status = answer.status
             self.kept_headers = kept_headers(answer)
             kind = kind_of_status(answer.status)
@@ -77,8 +73,9 @@ class Attempt:
         except UpstreamFailed as error:
             return AttemptFailed(error.failure)
         key = provider.api_key
-        message = self._codec.failure_message(said)
-        return AttemptFailed(failure_of(answer, kind, message, key, self._clock.wall()), hidden(said, key))
+        message = self.out.codec.failure_message(said)
+        failure = failure_of(answer, kind, message, key, self._clock.wall())
+        return AttemptFailed(failure, None if self.out.foreign else hidden(said, key))
 
     async def read_tail(self) -> None:
         """Read what is left of a whole answer, so that its connection can be used again."""
@@ -106,13 +103,13 @@ class Attempt:
         route, scanner = self.route, self.scanner
         ending = Ending(
             failure is None or failure.kind not in UNSENT,
-            self._head.stream,
+            self.out.head.stream,
             failure,
             scanner.reported() if self.status else None,
             None if failure is None else scanner.partial(),
             scanner.content_seen,
             scanner.streamed_output_bytes,
-            self._head.reasoning,
+            self.out.head.reasoning,
         )
         settled = settle(self._held, route, ending)
         usage, cost = settled.usage, settled.cost

@@ -26,13 +26,14 @@ from headgate.exchange.events import (
     Event,
     FrameSeen,
     HoldGranted,
+    HoldRefused,
 )
 from headgate.exchange.machine import Exchange, State
+from headgate.ledger.errors import LedgerError
 from headgate.model.dialect import Endpoint
 from headgate.model.errors import ErrorKind, HeadgateError
 from headgate.model.failure import Failure, FailureKind
 from headgate.model.identity import Principal
-from headgate.model.money import format_usd
 from headgate.model.records import AttemptRow, CallRow, Outcome
 from headgate.model.request import RequestHead
 from headgate.model.route import Plan
@@ -40,13 +41,15 @@ from headgate.policy.estimate import hold
 from headgate.policy.failures import answer_for
 from headgate.policy.patience import RETRY_SOON, overdue
 from headgate.policy.select import plan as plan_call
-from headgate.protocols.codec import FrameTooLarge, MalformedStream, Piece, PieceKind, codec_for
+from headgate.protocols.codec import FrameTooLarge, MalformedStream, Piece, PieceKind, translator_for
+from headgate.protocols.head_fields import text_of
 from headgate.protocols.whole import ANSWER_LIMIT
+from headgate.runtime.answering import Answering
 from headgate.runtime.attempt import Attempt
 from headgate.runtime.gate import Gate
-from headgate.runtime.reply import JSON, STORE_LOST, Reply
-from headgate.runtime.rows import NO_SUMS, OK, ended, facts_of, totals
-from headgate.runtime.transport import ClientLeft, Headers, Transport, session_of
+from headgate.runtime.outgoing import Canonical, outgoing
+from headgate.runtime.rows import ended, facts_of, totals
+from headgate.runtime.transport import ClientLeft, Transport, session_of
 from headgate.runtime.waiting import Waiting
 from headgate.upstream.answers import hidden, hide
 from headgate.upstream.client import UpstreamFailed
@@ -60,6 +63,13 @@ CLIENT_PATIENCE_NS = 300_000_000_000
 TAIL_PATIENCE_NS = 250_000_000
 """How long the rest of an upstream's body is awaited, so that its connection can be used again."""
 
+SECOND_NS = 1_000_000_000
+
+MAX_RESPONSE_ID = 200
+LEDGER_UNREAD = HeadgateError(
+    ErrorKind.SERVICE_UNAVAILABLE, "The gateway cannot look up previous_response_id now; retry.", retry_after=RETRY_SOON
+)
+
 GLANCE = 0.005
 """Seconds before another attempt in which a unary call, which nobody watches until then, learns of its client."""
 
@@ -71,51 +81,41 @@ SHUT_DOWN = HeadgateError(ErrorKind.SERVICE_UNAVAILABLE, "The gateway shut down;
 BODY_LATE = HeadgateError(ErrorKind.REQUEST_TIMEOUT, "The body did not arrive within server.body_timeout.")
 
 
-class Call(Reply):
+class Call(Answering):
     """One client request from its admission to its last byte. All of it runs on one task of the event loop."""
 
     __slots__ = (
-        "_attempt",
-        "_codec",
-        "_error",
+        "_canonical",
         "_exchange",
-        "_head",
         "_model",
         "_plan",
         "_rows",
         "_session",
         "_started",
         "_started_at",
-        "_sums",
         "_ttft",
         "_watcher",
         "endpoint",
         "gate",
-        "id",
         "principal",
         "terms",
     )
 
     def __init__(self, gate: Gate, transport: Transport, endpoint: Endpoint, principal: Principal) -> None:
-        super().__init__(transport, gate.clock)
+        self._started_at = gate.clock.wall()
+        self._started = gate.clock.mono()
+        super().__init__(transport, gate.clock, endpoint, gate.new_id(self._started_at))
         self.gate = gate
         self.terms = gate.terms
         self.endpoint = endpoint
         self.principal = principal
-        self._started_at = gate.clock.wall()
-        self._started = gate.clock.mono()
-        self.id = gate.new_id(self._started_at)
-        self._codec = codec_for(endpoint)
         self._session = session_of(transport)
         self._exchange = UNBEGUN
-        self._head: RequestHead | None = None
         self._plan: Plan | None = None
         self._model = ""
-        self._attempt: Attempt | None = None
+        self._canonical: Canonical | None = None
         self._rows: list[AttemptRow] = []
-        self._sums = NO_SUMS
         self._ttft: int | None = None
-        self._error: HeadgateError | None = None
         self._watcher: asyncio.Task[None] | None = None
 
     async def serve(self, body: Coroutine[Any, Any, bytes]) -> None:
@@ -124,7 +124,7 @@ class Call(Reply):
         self.gate.active.add(self)
         try:
             try:
-                plan = self._admitted(await self._received(body))
+                plan = await self._admitted(await self._received(body))
             except HeadgateError as error:
                 self._error = error
                 self._record(Outcome.REJECTED, ())
@@ -152,18 +152,42 @@ class Call(Reply):
         finally:
             self._waiting = Waiting.NOTHING
 
-    def _admitted(self, body: bytes) -> Plan:
+    async def _admitted(self, body: bytes) -> Plan:
         """Read the head and choose the routes. Raises HeadgateError."""
         head = self._head = self._codec.read_head(self.endpoint, body)
         terms = self.terms
+        self._canonical = Canonical(head, self.id, self._started_at // SECOND_NS)
+        state = translator_for(self.endpoint).needs_state(head) if self.endpoint is Endpoint.RESPONSES else None
+        pin = await self._made_by(head) if state is not None else None
         self._plan, self._model = plan_call(
-            terms.catalog, self.endpoint, head.model, self.principal, self.gate.health, self._started
+            terms.catalog,
+            self.endpoint,
+            head.model,
+            self.principal,
+            self.gate.health,
+            self._started,
+            state=state,
+            pin=pin,
         )
         return self._plan
+
+    async def _made_by(self, head: RequestHead) -> str | None:
+        """Return the route that made the response which this request goes on from, None where nobody knows."""
+        previous = text_of(head.fields, "previous_response_id")
+        if previous is None:
+            return None
+        try:
+            return await self.gate.find_route(self.principal.account, previous[:MAX_RESPONSE_ID])
+        except LedgerError:
+            raise LEDGER_UNREAD from None
 
     async def _run(self, plan: Plan) -> None:
         head = self._head
         assert head is not None
+        if not plan.routes:
+            self._record(Outcome.OK, ())
+            await self._answer_estimate(head)
+            return
         exchange = self._exchange = Exchange(drains=not head.stream or head.reasoning)
         try:
             if head.stream:
@@ -271,7 +295,7 @@ class Call(Reply):
                 raise MalformedStream(f"the stream is longer than {ANSWER_LIMIT >> 20} MiB")
             if isinstance(pieces, bytes):
                 # Plain content changes nothing the exchange decides by, so it does not pass through it.
-                await self._forward(chunk)
+                await self._forward(pieces)
             else:
                 await self._pieces(pieces)
             if self._attempt is not attempt or exchange.state != State.READING or self._interruption is not None:
@@ -318,9 +342,8 @@ class Call(Reply):
         attempt = self._attempt
         assert attempt is not None
         message = attempt.scanner.error_message or "the upstream sent an error in its stream"
-        return AttemptFailed(
-            Failure(FailureKind.ERROR_EVENT, hide(message, self._key), attempt.status), hidden(frame, self._key)
-        )
+        failure = Failure(FailureKind.ERROR_EVENT, hide(message, self._key), attempt.status)
+        return AttemptFailed(failure, None if attempt.out.writer is not None else hidden(frame, self._key))
 
     # -- doing what the exchange says ------------------------------------------------------------
 
@@ -335,7 +358,7 @@ class Call(Reply):
                     case Settle():
                         self._settle(command.failure)
                     case Record():
-                        self._record(command.outcome, command.failures)
+                        self._record(command.outcome, command.failures, passed_on=command.passed_on)
                     case EndWith():
                         await self._end(command.data, command.status)
                     case CloseAttempt():
@@ -364,8 +387,12 @@ class Call(Reply):
         head = self._head
         assert head is not None
         no = len(self._rows) + 1
-        held = hold(head, command.route)
-        self._attempt = Attempt(no, command.route, held, head, self._codec, self.gate.clock)
+        assert self._canonical is not None
+        try:
+            out = outgoing(self._canonical, command.route)
+        except HeadgateError as error:
+            return HoldRefused(Failure(FailureKind.UNTRANSLATABLE, error.message))
+        self._attempt = Attempt(no, command.route, hold(out.head, command.route), out, self.gate.clock)
         return HOLD_GRANTED
 
     async def _open(self) -> Event:
@@ -387,9 +414,9 @@ class Call(Reply):
         self.gate.observe(attempt.route, failure)
         self.gate.metrics.attempt(attempt.route.name, row)
 
-    def _record(self, outcome: Outcome, failures: tuple[tuple[str, Failure], ...]) -> None:
+    def _record(self, outcome: Outcome, failures: tuple[tuple[str, Failure], ...], *, passed_on: bool = False) -> None:
         """Hand the rows to the writer; what ends the answer waits on `_committed`."""
-        if outcome in (Outcome.FAILED, Outcome.BROKEN):
+        if outcome in (Outcome.FAILED, Outcome.BROKEN) or (outcome is Outcome.REJECTED and failures and not passed_on):
             self._error = answer_for(list(failures))
         head, gate, sums = self._head, self.gate, totals(self._rows)
         self._sums = sums
@@ -421,13 +448,21 @@ class Call(Reply):
             sums.cost_nano,
             sums.basis,
             sums.savings_nano,
-            None,
+            self._attempt.out.lost if self._attempt else None,
             facts_of(head, self._plan, self.terms.fingerprint),
+            self._response_id(outcome),
         )
         if self.terms.settings.durability != "batch":
             self._committed = gate.loop.create_future()
         gate.ledger.submit(row, self._rows, self._committed)
         gate.metrics.call(row)
+
+    def _response_id(self, outcome: Outcome) -> str | None:
+        """Return the id by which a later call may go on from this answer; endpoints without state have none."""
+        if self.endpoint is not Endpoint.RESPONSES or self._attempt is None or outcome is not Outcome.OK:
+            return None
+        made = self._attempt.scanner.response_id
+        return made if made is not None and len(made) <= MAX_RESPONSE_ID else None
 
     async def _close(self) -> None:
         """Give the upstream's connection back: read what little is left of a whole answer, else drop it."""
@@ -443,8 +478,6 @@ class Call(Reply):
                 self._waiting = Waiting.NOTHING
         await attempt.close()
 
-    # -- answering the client --------------------------------------------------------------------
-
     async def _forward(self, data: bytes) -> None:
         """Send bytes of a stream; a client that has left is told to the exchange."""
         if self._exchange.client_gone:
@@ -452,47 +485,3 @@ class Call(Reply):
         sender = self._sender or self._start_stream(self._headers())
         if not await self._send(sender, data):
             await self._obey(self._exchange.handle(ClientGone()))
-
-    async def _end(self, data: bytes, status: int) -> None:
-        """Send the last bytes, once the call is in the ledger."""
-        if not await self._is_committed():
-            await self._answer_error(STORE_LOST)
-            return
-        head = self._head
-        if self._sender is not None or (status == OK and head is not None and head.stream):
-            await self._send_last(self._sender or self._start_stream(self._headers()), data)
-        else:
-            self.transport.answer(status, self._headers(), data)
-
-    async def _fail(self) -> None:
-        error = self._error
-        assert error is not None
-        await self._answer_error(error if await self._is_committed() else STORE_LOST)
-
-    async def _answer_error(self, error: HeadgateError) -> None:
-        if self._sender is not None:
-            sequence = self._attempt.scanner.next_sequence() if self._attempt else 0
-            await self._send_last(self._sender, self._codec.encode_error_event(error, self.id, sequence))
-            return
-        headers = [*JSON, *self._own_headers()]
-        if error.retry_after is not None:
-            headers.append(("retry-after", str(error.retry_after)))
-        self.transport.answer(error.status, headers, self._codec.encode_error(error, self.id))
-
-    def _headers(self) -> Headers:
-        attempt, head = self._attempt, self._head
-        assert attempt is not None
-        assert head is not None
-        headers = [*attempt.kept_headers, *self._own_headers()]
-        if not head.stream:
-            headers.append(("x-headgate-cost-basis", self._sums.basis))
-            if self._sums.cost_nano is not None:
-                headers.append(("x-headgate-cost-usd", format_usd(self._sums.cost_nano)))
-        return headers
-
-    def _own_headers(self) -> Headers:
-        headers = [("x-headgate-call", self.id)]
-        if self._attempt is not None:
-            headers.append(("x-headgate-route", self._attempt.route.name))
-            headers.append(("x-headgate-attempts", str(self._attempt.no)))
-        return headers

@@ -1,7 +1,7 @@
 """What all calls of one worker share: configuration, identities, connections, health, the ledger's writer."""
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from hashlib import sha256
 from typing import TYPE_CHECKING, Protocol
 
@@ -58,6 +58,14 @@ class Terms(msgspec.Struct, frozen=True):
     clients: Mapping[str, Client]
 
 
+FindRoute = Callable[[str, str], Awaitable[str | None]]
+"""(account, id of a response) → the name of the route that made it, None where nobody knows. May raise LedgerError."""
+
+
+async def _nowhere(account: str, response_id: str) -> str | None:  # noqa: ARG001 - the shape of FindRoute
+    return None
+
+
 class Gate:
     """Shared by all calls of a worker; touched by the event loop's thread only."""
 
@@ -68,8 +76,10 @@ class Gate:
         clock: Clock,
         nonce: str,
         connect: Callable[[Provider], Client],
+        find_route: FindRoute = _nowhere,
     ) -> None:
         """`nonce`: 8 hex digits, unlike any other worker's; part of every call's id."""
+        self.find_route = find_route
         self.terms = terms
         self.ledger = ledger
         self.clock = clock

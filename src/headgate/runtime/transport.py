@@ -48,11 +48,14 @@ class Transport(Protocol):
 
 
 SESSION_LIMIT = 200
+SESSION_HEADERS = ("x-headgate-session", "x-claude-code-session-id", "session-id", "x-session-id")
+"""Where a session's id stands, in the order of precedence: our own header, Claude Code's, Codex's, opencode's."""
 
 
 def session_of(transport: Transport) -> str | None:
     """Return the session id that a request names, None where it is none that can go into a row and a header."""
-    sent = transport.header("x-headgate-session")
-    if not sent or len(sent) > SESSION_LIMIT or not sent.isprintable():
-        return None
-    return sent
+    for name in SESSION_HEADERS:
+        sent = transport.header(name)
+        if sent:
+            return sent if len(sent) <= SESSION_LIMIT and sent.isprintable() else None
+    return None

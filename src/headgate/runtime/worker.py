@@ -81,11 +81,14 @@ class Worker:
         )
         clients = {name: connect(entry.provider) for name, entry in compiled.catalog.providers.items()}
         terms = Terms(compiled.settings, compiled.catalog, compiled.fingerprint, clients)
-        self.gate = Gate(terms, self._writer, clock, secrets.token_hex(4), connect)
+        self.gate = Gate(terms, self._writer, clock, secrets.token_hex(4), connect, self._find_route)
         self._listener = listen(self.gate, self._ledger, start.fixed.host, start.fixed.port)
         self._epoch = -1
         self._stop = asyncio.Event()
         self._refresh = asyncio.Event()
+
+    async def _find_route(self, account: str, response_id: str) -> str | None:
+        return await asyncio.to_thread(self._ledger.reader().route_of_response, account, response_id)
 
     async def run(self) -> None:
         """Serve until drained. Raises LedgerError where the ledger cannot be used."""

@@ -129,12 +129,14 @@ def _example(dice: Dice, schema: Json, depth: int) -> Any:
         fields = schema.get("properties")
         if not isinstance(fields, dict):
             return {}
+        needed = schema.get("required") or list(fields)
         return (
             {}
             if depth > _DEPTH
             else {
                 name: _example(dice, field if isinstance(field, dict) else {}, depth + 1)
                 for name, field in fields.items()
+                if name in needed
             }
         )
     if kind == "array":
@@ -142,7 +144,7 @@ def _example(dice: Dice, schema: Json, depth: int) -> Any:
         return [] if depth > _DEPTH or not isinstance(items, dict) else [_example(dice, items, depth + 1)]
     simple: Json = {
         "integer": dice.below(100),
-        "number": dice.below(100) + 0.5,
+        "number": dice.below(100),
         "boolean": True,
         "null": None,
     }

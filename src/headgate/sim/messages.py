@@ -49,10 +49,16 @@ def _read(body: Json, endpoint: Endpoint, maximum: int | None) -> Ask:
         max_output=maximum,
         tools=_tools(body),
         forced=_forced(body.get("tool_choice")),
-        fresh_turn=bool(_user_text(messages[-1])),
+        fresh_turn=_is_fresh(messages),
         reasoning=_THINKING_TOKENS if thinks else 0,
         shown=shown,
     )
+
+
+def _is_fresh(messages: list[Json]) -> bool:
+    """Tell that the user spoke last; system messages may follow."""
+    spoken = [message for message in messages if message.get("role") != "system"]
+    return bool(spoken) and bool(_user_text(spoken[-1]))
 
 
 def _user_text(message: Json) -> str:

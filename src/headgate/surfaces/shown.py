@@ -12,7 +12,7 @@ import msgspec
 from headgate.model.money import format_usd
 from headgate.model.price import Prices, Rate
 from headgate.model.route import Route
-from headgate.model.usage import Usage
+from headgate.model.usage import Basis, Usage
 
 if TYPE_CHECKING:
     from headgate.ledger.keys import KeyInfo, NewKey
@@ -86,10 +86,12 @@ def call(row: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def speed(row: Mapping[str, Any]) -> float | None:
-    """Return output tokens a second of a call or attempt, None where there were none.
+    """Return output tokens a second of a call or attempt, None where there were none, or where they are an estimate.
 
     Counted from the first content of a stream; over the whole where that took less than 0.1 s, or for a unary answer.
     """
+    if row["basis"] == Basis.ESTIMATED:
+        return None
     made = row["output"] + row["output_audio"]
     span = row["duration"] - (row["ttft"] or 0)
     if span < _SHORT_NS:

@@ -4,6 +4,7 @@ Sources: OpenAI API reference, "Authentication"; Anthropic API reference, "Authe
 """
 
 from collections.abc import Callable
+from urllib.parse import urlsplit
 
 from headgate.model.dialect import Endpoint, Kind
 from headgate.model.route import Provider
@@ -18,6 +19,15 @@ FORWARDED: dict[Kind, tuple[str, ...]] = {
 """The client's headers that go upstream. All others stay here: credentials, cookies and hop headers above all."""
 
 _BASE = (("content-type", "application/json"), ("accept-encoding", "identity"))
+
+
+def knows_newest_maximum(provider: Provider) -> bool:
+    """Tell whether a chat upstream takes `max_completion_tokens`; OpenAI's models of today demand it, others may not.
+
+    Source: OpenAI API reference, chat/completions (`max_tokens` is deprecated and refused by reasoning models).
+    """
+    host = urlsplit(provider.base_url).hostname or ""
+    return host == "openai.com" or host.endswith((".openai.com", ".openai.azure.com"))
 
 
 def url_of(provider: Provider, endpoint: Endpoint) -> str:

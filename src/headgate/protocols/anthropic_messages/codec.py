@@ -22,6 +22,7 @@ ERROR_TYPES: Final[dict[ErrorKind, str]] = {
     ErrorKind.CONTEXT_LENGTH_EXCEEDED: _INVALID,
     ErrorKind.MODEL_UNPRICED: _INVALID,
     ErrorKind.DIALECT_UNAVAILABLE: _INVALID,
+    ErrorKind.UNTRANSLATABLE: _INVALID,
     ErrorKind.INVALID_API_KEY: "authentication_error",
     ErrorKind.MODEL_NOT_ALLOWED: "permission_error",
     ErrorKind.MODEL_NOT_FOUND: "not_found_error",

@@ -7,7 +7,7 @@ from urllib.parse import unquote
 import structlog
 
 from headgate.model.dialect import Endpoint
-from headgate.model.errors import ErrorKind, HeadgateError
+from headgate.model.errors import FUTILE, ErrorKind, HeadgateError
 from headgate.protocols.codec import codec_for
 from headgate.runtime.call import Call
 from headgate.runtime.gate import Gate
@@ -75,6 +75,8 @@ def refuse(transport: Transport, error: HeadgateError, call_id: str | None = Non
     headers = list(NAMED)
     if error.retry_after is not None:
         headers.append(("retry-after", str(error.retry_after)))
+    if error.kind in FUTILE:
+        headers.append(("x-should-retry", "false"))
     if error.kind is ErrorKind.METHOD_NOT_ALLOWED:
         headers.append(("allow", ", ".join(ROUTES.get(transport.path, {"GET": None}))))
     transport.answer(error.status, headers, codec_for(_dialect_of(transport)).encode_error(error, call_id))
@@ -139,6 +141,7 @@ ROUTES: dict[str, dict[str, Handler]] = {
     **{PREFIX + endpoint.value: {"POST": calls(endpoint)} for endpoint in Endpoint},
     "/v1/models": {"GET": models},
     "/v1/usage": {"GET": usage},
+    "/": {"GET": healthz, "HEAD": healthz},
     "/healthz": {"GET": healthz, "HEAD": healthz},
     "/readyz": {"GET": readyz, "HEAD": readyz},
 }

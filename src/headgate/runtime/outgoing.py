@@ -1,0 +1,132 @@
+"""What one attempt sends and how its answer is read: as it came, or translated for a route of another dialect."""
+
+import msgspec
+
+from headgate.model.content import Signer
+from headgate.model.conversation import Request
+from headgate.model.dialect import DIALECT_OF, Endpoint
+from headgate.model.errors import ErrorKind, HeadgateError
+from headgate.model.request import RequestHead
+from headgate.model.route import Route
+from headgate.policy.estimate import output_maximum
+from headgate.policy.select import asked_of
+from headgate.protocols.base import Codec, StreamScanner
+from headgate.protocols.canonical import AnswerWriter, Reply, Target
+from headgate.protocols.codec import codec_for, translator_for
+from headgate.protocols.filters import filters_for
+from headgate.protocols.losses import dropped
+from headgate.protocols.shaping import shaped
+from headgate.protocols.signatures import PREFIX
+from headgate.protocols.translation import Translation, WholeTranslation
+from headgate.protocols.whole import WholeBody
+from headgate.upstream.kinds import knows_newest_maximum
+
+Scanner = StreamScanner | WholeBody | Translation | WholeTranslation
+
+
+class Outgoing(msgspec.Struct):
+    """One attempt's request. `body` is what the upstream gets, `head` what it says in the upstream's dialect.
+
+    `codec` is the upstream's. `foreign`: its errors are not in the client's dialect. `dropped` names what the
+    request lost, in the client's words; `writer` knows what the answer loses.
+    """
+
+    head: RequestHead
+    body: bytes
+    codec: Codec
+    scanner: Scanner
+    foreign: bool = False
+    dropped: str | None = None
+    writer: AnswerWriter | None = None
+
+    @property
+    def lost(self) -> str | None:
+        """What was lost of request and answer so far; None for nothing."""
+        if self.writer is None or not self.writer.lost:
+            return self.dropped
+        answer = dropped(self.writer.lost, (), self.writer.reply.head.dialect)
+        return answer if self.dropped is None else f"{self.dropped}; answer: {answer}"
+
+
+class Canonical:
+    """A call's request in no dialect: read at most once, and only for a route that needs it."""
+
+    __slots__ = ("_request", "created", "head", "id")
+
+    def __init__(self, head: RequestHead, call: str, created: int) -> None:
+        """`created` in s since the Unix epoch."""
+        self.head = head
+        self.id = call
+        self.created = created
+        self._request: Request | None = None
+
+    @property
+    def request(self) -> Request:
+        """The request; raises HeadgateError (400) where it cannot be understood."""
+        if self._request is None:
+            self._request = translator_for(self.head.endpoint).read_request(self.head)
+        return self._request
+
+
+def outgoing(canonical: Canonical, route: Route) -> Outgoing:
+    """Return what goes to a route of the plan. Raises HeadgateError (400) where it cannot carry the request."""
+    head = canonical.head
+    endpoint = asked_of(route.provider, head.endpoint)
+    assert endpoint is not None, "the plan has only routes that can be asked"
+    if endpoint is not head.endpoint:
+        return _translated(canonical, route, endpoint)
+    if endpoint in SHAPED and (route.shaping.filters or MARK in head.body):
+        return _translated(canonical, route, endpoint)
+    return _as_it_came(head, route)
+
+
+MARK = f'"{PREFIX}'.encode()
+"""What a block begins with that a provider of another dialect has signed: it must not go upstream as it is."""
+
+
+def _as_it_came(head: RequestHead, route: Route) -> Outgoing:
+    codec = codec_for(head.endpoint)
+    body = codec.outgoing(head, route.upstream_name, None)
+    if route.shaping.touches_requests and head.endpoint in SHAPED:
+        body = shaped(body, route.shaping, translator_for(head.endpoint))
+        head = msgspec.structs.replace(head, body=body)  # what is added counts for the hold
+    return Outgoing(head, body, codec, codec.scanner(head) if head.stream else WholeBody(codec))
+
+
+SHAPED = frozenset({Endpoint.CHAT, Endpoint.RESPONSES, Endpoint.MESSAGES})
+
+
+def _translated(canonical: Canonical, route: Route, endpoint: Endpoint) -> Outgoing:
+    client, request = canonical.head, canonical.request
+    codec, dialect, translator = codec_for(endpoint), DIALECT_OF[endpoint], translator_for(endpoint)
+    target = Target(
+        route.provider.name,
+        route.upstream_name,
+        default_max_output=output_maximum(msgspec.structs.replace(client, n=1), route),
+        max_tokens=not knows_newest_maximum(route.provider),
+    )
+    written = translator.write_request(request, target)
+    lost = dropped(written.lost, written.unknown, client.dialect)
+    if lost is not None and route.shaping.strict:
+        message = f"{route.name} cannot carry {lost}, and is strict; leave it out, or name another model"
+        raise HeadgateError(ErrorKind.UNTRANSLATABLE, message)
+    body = shaped(written.body, route.shaping, translator)
+    head = msgspec.structs.replace(
+        client,
+        endpoint=endpoint,
+        dialect=dialect,
+        model=route.upstream_name,
+        body=body,
+        fields=client.fields if dialect is client.dialect else {},
+        include_usage=True,
+        n=client.n if dialect is client.dialect else 1,
+    )
+    reply = Reply(client, request, canonical.id, canonical.created, Signer(route.provider.name, dialect))
+    reader, writer = translator.answer_reader(request), translator_for(client.endpoint).answer_writer(reply)
+    filters = filters_for(route.shaping, request, canonical.id)
+    scanner: Scanner = (
+        Translation(codec.scanner(head), reader, writer, filters)
+        if client.stream
+        else WholeTranslation(codec, reader, writer, filters)
+    )
+    return Outgoing(head, body, codec, scanner, foreign=endpoint is not client.endpoint, dropped=lost, writer=writer)
