@@ -68,3 +68,14 @@ def test_no_secret_is_ever_printed(run: Run, folder: Path) -> None:
 def test_the_schema_is_json(run: Run) -> None:
     schema = json.loads(run("check", "--schema").stdout)
     assert set(schema["properties"]) == {"server", "ledger", "providers", "models"}
+
+
+def test_a_folder_in_the_place_of_the_file_is_a_problem(run: Run, folder: Path) -> None:
+    (folder / "headgate.yaml").mkdir()
+    told = run("check", "--json")
+    assert (told.exit_code, json.loads(told.stdout)["ok"]) == (1, False)
+    for command in (("check",), ("calls",), ("serve",)):
+        refused = run(*command)
+        assert refused.exit_code == 1
+        assert "headgate.yaml: is a folder" in refused.stderr
+    assert [path.name for path in folder.iterdir()] == ["headgate.yaml"]

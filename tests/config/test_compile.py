@@ -4,10 +4,12 @@ from pathlib import Path
 import pytest
 
 from headgate.config.catalog import catalog_of, neutral_name
-from headgate.config.compile import compile_document, configuration, fingerprint, ledger_url
+from headgate.config.compile import compile_document, configuration, fingerprint, ledger_url, settings_of
 from headgate.config.load import Document, document, parse
 from headgate.config.problems import ConfigError
+from headgate.config.schema import Config
 from headgate.config.settings import Compiled, Overrides
+from headgate.ledger.url import parse_url
 from headgate.model.catalog import Catalog
 from headgate.model.dialect import Endpoint, Kind
 from headgate.model.price import FREE, UNKNOWN, Billing
@@ -56,6 +58,14 @@ def test_settings_are_in_ns_and_bytes_and_absolute() -> None:
 )
 def test_a_relative_ledger_lies_in_the_files_folder(given: str, absolute: str) -> None:
     assert ledger_url(given, Path("/srv")) == absolute
+
+
+@pytest.mark.parametrize("name", ["who?", "50%", "a%41b", "a#b", "a b", "a@b:c", "ü"])
+def test_a_ledger_lies_in_its_folder_whatever_that_is_called(tmp_path: Path, name: str) -> None:
+    folder = tmp_path / name
+    settings = settings_of(Document(Config(), None, folder), {})
+    assert parse_url(settings.ledger_url).path == folder / "headgate.db"
+    assert settings.state_dir == str(folder / "headgate.db-locks")
 
 
 def test_two_postgresql_ledgers_have_a_state_folder_each() -> None:

@@ -219,7 +219,13 @@ def test_ollama_is_asked_where_its_variable_says(value: str, where: tuple[str, i
     assert discover({"OLLAMA_HOST": value}).notes == ()
 
 
-@pytest.mark.parametrize("value", ["10.0.0.5:11434", "https://127.0.0.1", "box.example.com", "ollama.com", "unix:///x"])
+SCOPED = ("[::1%eth0]:11434", "::1%@evil.example#", '[::1%"\n    api_key: x]:1')
+"""An address with a scope may hold anything behind its `%`, and so make another URL or other YAML."""
+
+
+@pytest.mark.parametrize(
+    "value", ["10.0.0.5:11434", "https://127.0.0.1", "box.example.com", "ollama.com", "unix:///x", *SCOPED]
+)
 def test_no_other_machine_is_asked(value: str) -> None:
     assert places({"OLLAMA_HOST": value}) == list(LOCAL)
     assert "OLLAMA_HOST" in discover({"OLLAMA_HOST": value}).notes[0]

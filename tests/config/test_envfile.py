@@ -1,6 +1,7 @@
 """The .env beside the configuration: what counts, what is said of it, and what never is."""
 
 import os
+import shlex
 import stat
 import subprocess
 from pathlib import Path
@@ -110,6 +111,33 @@ def test_a_file_that_others_can_read_is_warned_of(tmp_path: Path, mode: int, *, 
         assert exposed(path) == []
 
 
+def test_a_folder_of_that_name_gets_no_advice_that_would_break_it(tmp_path: Path) -> None:
+    """Some call their virtual environment `.env`: closed to its own user it would be lost."""
+    (tmp_path / ".env").mkdir(mode=0o755)
+    assert exposed(tmp_path / ".env") == []
+
+
+def test_a_file_of_another_user_is_warned_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = written(tmp_path, "A=1\n")
+    if os.geteuid() == 0:
+        os.chown(path, 54_321, -1)
+    else:
+        monkeypatch.setattr(os, "geteuid", lambda: path.stat().st_uid + 1)
+    assert "belongs to another user" in exposed(path)[0]
+
+
+def test_what_is_to_be_typed_can_be_typed_in_any_folder(tmp_path: Path) -> None:
+    folder = tmp_path / "a b; touch c"
+    folder.mkdir()
+    path = written(folder, "A=1\n", 0o644)
+    subprocess.run(["git", "-C", folder, "init", "-q"], check=True)
+    subprocess.run(["git", "-C", folder, "add", ".env"], check=True)
+    open_, tracked = exposed(path)
+    assert shlex.split(open_.partition("Close it: ")[2]) == ["chmod", "600", str(path)]
+    untrack = tracked.partition("Take it out: ")[2].partition("; add it to")[0]
+    assert shlex.split(untrack) == ["git", "rm", "--cached", str(path)]
+
+
 def test_a_file_that_git_tracks_is_warned_of(tmp_path: Path) -> None:
     path = written(tmp_path, "A=1\n")
     git = ["git", "-C", str(tmp_path)]
@@ -129,6 +157,49 @@ def test_a_repositorys_own_settings_start_no_program(tmp_path: Path) -> None:
     subprocess.run([*git, "config", "core.fsmonitor", f"touch {tmp_path / 'started'}; false"], check=True)
     assert exposed(path)
     assert not (tmp_path / "started").exists()
+
+
+def test_a_repository_with_holes_fetches_nothing_by_its_own_settings(tmp_path: Path) -> None:
+    """A sparse index is made whole for the answer, and what is missing for that git would fetch where it is told."""
+    (tmp_path / "sub").mkdir()
+    (tmp_path / "sub" / "file").write_text("x")
+    fetcher = tmp_path / "fetcher"
+    fetcher.write_text(f"#!/bin/sh\ntouch {tmp_path / 'started'}\nexit 1\n")
+    fetcher.chmod(0o700)
+
+    def git(*words: str) -> str:
+        own = ("-c", "user.email=a@example.com", "-c", "user.name=a")
+        return subprocess.run(
+            ["git", "-C", tmp_path, *own, *words], check=True, capture_output=True, text=True
+        ).stdout.strip()
+
+    git("init", "-q")
+    git("add", "sub")
+    git("commit", "-qm", "x")
+    git("sparse-checkout", "init", "--cone", "--sparse-index")
+    tree = git("rev-parse", "HEAD:sub")
+    (tmp_path / ".git" / "objects" / tree[:2] / tree[2:]).unlink()
+    for name, value in {
+        "core.repositoryformatversion": "1",
+        "extensions.partialClone": "origin",
+        "protocol.allow": "always",
+        "remote.origin.url": str(tmp_path),
+        "remote.origin.promisor": "true",
+        "remote.origin.uploadpack": str(fetcher),
+    }.items():
+        git("config", name, value)
+    assert exposed(written(tmp_path, "A=1\n")) == []
+    assert not (tmp_path / "started").exists()
+
+
+def test_git_is_asked_of_this_folder_whatever_the_shell_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = written(tmp_path, "A=1\n")
+    git = ["git", "-C", str(tmp_path)]
+    subprocess.run([*git, "init", "-q"], check=True)
+    subprocess.run([*git, "add", ".env"], check=True)
+    monkeypatch.setenv("GIT_DIR", str(tmp_path / "elsewhere"))
+    monkeypatch.setenv("GIT_INDEX_FILE", str(tmp_path / "no-index"))
+    assert "tracked by git" in exposed(path)[0]
 
 
 def test_without_git_nothing_is_said_of_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

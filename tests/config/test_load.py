@@ -1,3 +1,4 @@
+import os
 from pathlib import Path
 
 import pytest
@@ -203,4 +204,22 @@ def test_the_usual_file_is_found_and_a_named_one_goes_before_it(tmp_path: Path) 
     usual = tmp_path / "headgate.yaml"
     usual.write_text("")
     assert locate(None, tmp_path) == usual
+    assert locate(tmp_path / "other.yaml", tmp_path) == tmp_path / "other.yaml"
+
+
+@pytest.mark.parametrize("kind", ["folder", "pipe", "link to nothing", "loop"])
+def test_what_has_the_usual_name_and_is_no_file_is_never_passed_over(tmp_path: Path, kind: str) -> None:
+    """Docker makes a folder where a file to mount is missing; a start as if there were none would be another gateway."""
+    usual = tmp_path / "headgate.yaml"
+    match kind:
+        case "folder":
+            usual.mkdir()
+        case "pipe":
+            os.mkfifo(usual)
+        case "loop":
+            usual.symlink_to(usual)
+        case _:
+            usual.symlink_to(tmp_path / "gone")
+    with pytest.raises(ConfigError, match=r"headgate\.yaml: .*with --config"):
+        locate(None, tmp_path)
     assert locate(tmp_path / "other.yaml", tmp_path) == tmp_path / "other.yaml"

@@ -184,7 +184,7 @@ async def test_all_are_asked_side_by_side_and_the_slow_do_not_hide_the_quick() -
 
 
 async def test_nothing_beyond_this_machine_is_asked() -> None:
-    for host in ("192.0.2.1", "0.0.0.0", "example.com"):
+    for host in ("192.0.2.1", "0.0.0.0", "example.com", "::1%@example.com#"):
         with pytest.raises(ValueError, match=r"machine|address"):
             await ask([Place("ollama", host, 11_434)], SHORT)
 

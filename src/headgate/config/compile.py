@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 import msgspec
 from pydantic import SecretStr
@@ -130,7 +131,9 @@ def ledger_url(url: str, folder: Path) -> str:
     file, mark, query = url.removeprefix(_SQLITE).partition("?")
     if not file or file[0] in ":~" or Path(file).is_absolute():
         return url
-    return f"{_SQLITE}{folder.absolute() / file}{mark}{query}"
+    # In a URL a query begins at `?`, and `%41` is an A; in the name of a folder they are what they are.
+    place = str(folder.absolute()).replace("%", "%25").replace("?", "%3F")
+    return f"{_SQLITE}{place}/{file}{mark}{query}"
 
 
 def _state_dir(given: str | None, url: str, folder: Path, env: Mapping[str, str]) -> Path:
@@ -138,7 +141,7 @@ def _state_dir(given: str | None, url: str, folder: Path, env: Mapping[str, str]
     if given is not None:
         return (folder / Path(given).expanduser()).absolute()
     if url.startswith(_SQLITE):
-        file = Path(url.removeprefix(_SQLITE).partition("?")[0]).expanduser().resolve()
+        file = Path(unquote(url.removeprefix(_SQLITE).partition("?")[0])).expanduser().resolve()
         return file.with_name(f"{file.name}-locks")
     base = Path(env["XDG_STATE_HOME"]) if env.get("XDG_STATE_HOME") else Path.home() / ".local" / "state"
     # One folder per ledger: two ledgers on one host must not judge each other's incarnations.

@@ -215,7 +215,12 @@ def _host_and_port(text: str, default: int) -> tuple[str, int]:
 
 
 def _address(host: str) -> str | None:
-    """Return the loopback address that reaches a host; what listens on all addresses is reached by 127.0.0.1."""
+    """Return the loopback address that reaches a host; what listens on all addresses is reached by 127.0.0.1.
+
+    None for one with a scope too: behind its `%` may stand anything, and it would stand in a URL.
+    """
+    if "%" in host:
+        return None
     if host in {"", "localhost", "0.0.0.0", "::"}:  # noqa: S104 - compared, not bound
         return _OLLAMA.host
     try:

@@ -2,6 +2,7 @@
 
 import io
 import os
+import shlex
 import shutil
 import stat
 import subprocess
@@ -19,6 +20,8 @@ GIT_WITHIN = 2.0
 
 _OTHERS = stat.S_IRWXG | stat.S_IRWXO
 _SHOWN = 5
+_ANOTHER_REPOSITORY = frozenset({"GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_COMMON_DIR", "GIT_PREFIX"})
+"""Set in git's hooks and by some shells; the question is about the folder of the file."""
 
 
 class EnvFile(msgspec.Struct, frozen=True):
@@ -84,17 +87,25 @@ def _parsed(path: Path, text: str) -> EnvFile:
 
 
 def exposed(path: Path) -> list[str]:
-    """Return how a .env lies open, each with what to type: readable for others, or tracked by git."""
+    """Return how a .env lies open, each with what to type: another user's, readable for others, or tracked by git."""
     try:
-        mode = path.stat().st_mode
+        known = path.stat()
     except OSError:
         return []
+    if not stat.S_ISREG(known.st_mode):
+        return []
     found = []
-    if os.name == "posix" and mode & _OTHERS:
-        found.append(f"{path} can be read by other users of this machine. Close it: chmod 600 {path}")
+    typed = shlex.quote(str(path))
+    if known.st_uid not in {os.geteuid(), 0}:
+        found.append(
+            f"{path} belongs to another user, who can put keys of their own into it and see what is asked with them. "
+            f"Read it; then make it yours: cp {typed} {typed}.mine && mv -f {typed}.mine {typed}"
+        )
+    elif known.st_mode & _OTHERS:
+        found.append(f"{path} can be read by other users of this machine. Close it: chmod 600 {typed}")
     if _is_tracked(path):
         found.append(
-            f"{path} is tracked by git, so its keys are in the history. Take it out: git rm --cached {path}; "
+            f"{path} is tracked by git, so its keys are in the history. Take it out: git rm --cached {typed}; "
             "add it to .gitignore, and have those keys replaced"
         )
     return found
@@ -104,14 +115,15 @@ def _is_tracked(path: Path) -> bool:
     git = shutil.which("git")
     if git is None:
         return False
-    # A repository's own settings could make git run a program: its monitor is kept off.
+    # A repository's own settings could make git run a program: its monitor, or what fetches objects that are missing.
     command = [git, "-c", "core.fsmonitor=false", "ls-files", "--error-unmatch", "--", path.name]
-    quiet = {"GIT_OPTIONAL_LOCKS": "0", "GIT_TERMINAL_PROMPT": "0"}
+    quiet = {"GIT_OPTIONAL_LOCKS": "0", "GIT_TERMINAL_PROMPT": "0", "GIT_NO_LAZY_FETCH": "1", "GIT_ALLOW_PROTOCOL": ""}
+    env = {name: value for name, value in os.environ.items() if name not in _ANOTHER_REPOSITORY}
     try:
         done = subprocess.run(  # noqa: S603 - git itself, with fixed arguments
             command,
             cwd=path.parent,
-            env={**os.environ, **quiet},
+            env={**env, **quiet},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,

@@ -1,6 +1,8 @@
 """From the text of headgate.yaml to a checked `Document`, with every fault found named at once."""
 
+import os
 import re
+import stat
 from collections.abc import Mapping
 from pathlib import Path
 from types import UnionType
@@ -32,11 +34,24 @@ class Document(msgspec.Struct, frozen=True):
 
 
 def locate(path: Path | None, folder: Path) -> Path | None:
-    """Return the file to read: the one named, else headgate.yaml in `folder` if there is one."""
+    """Return the file to read: the one named, else headgate.yaml in `folder` if there is one.
+
+    Raises ConfigError where something of that name is no file: a start as if there were none would be another gateway.
+    """
     if path is not None:
         return path
     usual = folder / FILE_NAME
-    return usual if usual.is_file() else None
+    if not os.path.lexists(usual):
+        return None
+    try:
+        mode = usual.stat().st_mode
+    except OSError as error:
+        fault = f"cannot be read: {error.strerror}; mend that"
+    else:
+        if stat.S_ISREG(mode):
+            return usual
+        fault = f"is {'a folder' if stat.S_ISDIR(mode) else 'no file'}; remove it"
+    raise ConfigError([Problem(str(usual), None, "", f"{fault}, or name another with --config")])
 
 
 def load(path: Path, env: Mapping[str, str], sections: frozenset[str] = SECTIONS) -> Document:

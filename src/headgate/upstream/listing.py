@@ -45,7 +45,7 @@ async def ask(places: Iterable[Place], within: float = WITHIN) -> list[Listing]:
     """
     asked = list(dict.fromkeys(places))
     for place in asked:
-        if not ipaddress.ip_address(place.host).is_loopback:
+        if "%" in place.host or not ipaddress.ip_address(place.host).is_loopback:
             raise ValueError(f"{place.host} is not this machine")
     client = (
         ClientBuilder()

@@ -33,10 +33,10 @@ def check(
     from headgate.config.problems import ConfigError
     from headgate.surfaces.configured import find
 
-    file = env_file_of(config)
-    env = file.under(os.environ)
-    found = find(env) if locate(config, Path.cwd()) is None else NOTHING
     try:
+        file = env_file_of(config)
+        env = file.under(os.environ)
+        found = find(env) if locate(config, Path.cwd()) is None else NOTHING
         compiled = configuration(config, env, datetime.now(UTC), Path.cwd(), found=found)
     except ConfigError as error:
         _refuse(error, as_json=json)
