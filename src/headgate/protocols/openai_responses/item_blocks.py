@@ -30,12 +30,13 @@ MAX_PARTS: Final = 1_024
 class _Open:
     """A part of a message that has become a block."""
 
-    __slots__ = ("block", "citations", "open")
+    __slots__ = ("block", "citations", "open", "said")
 
     def __init__(self, block: int) -> None:
         self.block = block
         self.citations = 0
         self.open = True
+        self.said = False
 
 
 class MessageItem:
@@ -59,6 +60,7 @@ class MessageItem:
         part = self._part(index)
         if part is None:
             return False
+        part.said = True
         events.append(TextDelta(part.block, text, 0, tokens))
         return True
 
@@ -68,7 +70,7 @@ class MessageItem:
         part = self._part(index)
         if part is None:
             return False
-        self.refused = True
+        self.refused = part.said = True
         events.append(RefusalDelta(part.block, text))
         return True
 
@@ -80,9 +82,14 @@ class MessageItem:
         events.append(CitationSeen(part.block, annotation))
         return True
 
+    def said(self, index: int) -> bool:
+        """Tell whether a part has words already."""
+        part = self.parts.get(index)
+        return part is not None and part.said
+
     def part_done(self, index: int, part: Part, events: list[Event]) -> None:
         """Say what of a part was not said yet, and end it."""
-        if index not in self.parts:
+        if not self.said(index):
             if part.refusal:
                 self.refusal(index, part.refusal, events)
             else:
@@ -116,37 +123,44 @@ class MessageItem:
 class ReasoningItem:
     """A reasoning: one block. Of both a summary and the text itself, what comes first is said."""
 
-    __slots__ = ("_new_block", "_raw_text", "block")
+    __slots__ = ("_block", "_new_block", "_raw_text", "_said")
 
     def __init__(self, new_block: Callable[[], int]) -> None:
         self._new_block = new_block
         self._raw_text = False
-        self.block = -1
+        self._said: set[int] = set()
+        self._block = -1
 
     def think(self, part: int, text: str, events: list[Event], *, raw_text: bool) -> None:
-        if self.block < 0:
+        if not text or len(self._said) > MAX_PARTS:
+            return
+        if self._block < 0:
             self._raw_text = raw_text
-            self.block = self._new_block()
-        if text and raw_text is self._raw_text:
-            events.append(ThinkingDelta(self.block, text, 0, part, raw_text))
+            self._block = self._new_block()
+        if raw_text is self._raw_text:
+            self._said.add(part)
+            events.append(ThinkingDelta(self._block, text, 0, part, raw_text))
+
+    def whole(self, part: int, text: str, events: list[Event], *, raw_text: bool) -> None:
+        """Say a part of which no piece came."""
+        if part not in self._said:
+            self.think(part, text, events, raw_text=raw_text)
 
     def done(self, item: OutputItem, events: list[Event]) -> None:
-        if self.block < 0:
-            raw_text = not item.summary
-            for index, part in enumerate((item.content if raw_text else item.summary) or ()):
-                if part.text:
-                    self.think(index, part.text, events, raw_text=raw_text)
+        raw_text = not item.summary if self._block < 0 else self._raw_text
+        for index, part in enumerate((item.content if raw_text else item.summary) or ()):
+            self.whole(index, part.text or "", events, raw_text=raw_text)
         signature = item.encrypted_content or (tables.UNSIGNED_TEXT if self._raw_text else "")
-        if signature and self.block < 0:
-            self.block = self._new_block()
-            events.append(ThinkingDelta(self.block, ""))
+        if signature and self._block < 0:
+            self._block = self._new_block()
+            events.append(ThinkingDelta(self._block, ""))
         if signature:
-            events.append(SignatureSeen(self.block, signature, 0, item.id))
+            events.append(SignatureSeen(self._block, signature, 0, item.id))
         self.end(events)
 
     def end(self, events: list[Event]) -> None:
-        if self.block >= 0:
-            events.append(BlockEnded(self.block))
+        if self._block >= 0:
+            events.append(BlockEnded(self._block))
 
 
 class CallItem:

@@ -44,7 +44,7 @@ class OutputReader:
         if type(item) is not MessageItem:
             return None
         part = item.parts.get(frame.content_index or 0)
-        return TextDelta(part.block, frame.delta) if part is not None and part.open else None
+        return TextDelta(part.block, frame.delta) if part is not None and part.said and part.open else None
 
     def read(self, kind: str, frame: Frame, events: list[Event]) -> bool | None:
         """Read a frame of an item; None for every other frame."""
@@ -161,7 +161,7 @@ class OutputReader:
     def on_text_done(self, frame: Frame, events: list[Event]) -> bool:
         """Say a text or refusal of which no piece came; its part ends later, as citations may follow."""
         item, index = self._message(frame), frame.content_index or 0
-        if item is None or index in item.parts:
+        if item is None or item.said(index):
             return item is not None
         if frame.refusal:
             return item.refusal(index, frame.refusal, events)
@@ -192,8 +192,8 @@ class OutputReader:
 
     def on_summary_done(self, frame: Frame, events: list[Event]) -> bool:
         item = self._thought(frame)
-        if item is not None and item.block < 0 and frame.text:
-            item.think(frame.summary_index or 0, frame.text, events, raw_text=False)
+        if item is not None:
+            item.whole(frame.summary_index or 0, frame.text or "", events, raw_text=False)
         return item is not None
 
     def on_reasoning(self, frame: Frame, events: list[Event]) -> bool:
@@ -204,8 +204,8 @@ class OutputReader:
 
     def on_reasoning_done(self, frame: Frame, events: list[Event]) -> bool:
         item = self._thought(frame)
-        if item is not None and item.block < 0 and frame.text:
-            item.think(frame.content_index or 0, frame.text, events, raw_text=True)
+        if item is not None:
+            item.whole(frame.content_index or 0, frame.text or "", events, raw_text=True)
         return item is not None
 
     def on_arguments(self, frame: Frame, events: list[Event]) -> bool:
