@@ -78,8 +78,7 @@ def _measured(options: argparse.Namespace) -> found.Found:
         # Ten minutes of figures outlive trouble in what comes after; --again writes them.
         _save(result)
         if "headgate" in options.peers:
-            progress.begin("Headgate's memory and profile")
-            _headgate_alone(result, mock, gateway_core, load_core)
+            _headgate_alone(result, mock, gateway_core, load_core, progress)
             _save(result)
     return result
 
@@ -119,11 +118,14 @@ def _stages(scale: figures.Scale, count: int, slow: bool) -> dict[str, float]:  
         "few streams with gaps": count * scale.rounds * flow,
         "300 streams with gaps": scale.rounds * (count * flow + 10 * slow),
         "latency of one client": scale.latency_rounds * scale.latency_calls * (0.003 + 0.012 * slow),
-        "Headgate's memory and profile": scale.memory_calls[1] / 5000 + scale.profile_s + 8,
+        "Headgate's memory": scale.memory_calls[1] / 5000 + 4,
+        "frames translated": 3 * scale.rounds * flow,
+        "Headgate's profile": scale.profile_s + 4,
     }
 
 
-def _headgate_alone(result: found.Found, mock: peers.Peer, gateway: int, core: int) -> None:
+def _headgate_alone(result: found.Found, mock: peers.Peer, gateway: int, core: int, progress: Progress) -> None:
+    progress.begin("Headgate's memory")
     with (
         tempfile.TemporaryDirectory(prefix="headgate-bench-") as folder,
         peers.headgate(gateway, mock.target.port, Path(folder)) as peer,
@@ -132,6 +134,9 @@ def _headgate_alone(result: found.Found, mock: peers.Peer, gateway: int, core: i
         result.recorded = seen, peers.recorded(Path(folder))
         if result.recorded[1] < seen:
             raise load.BadAnswers(f"clients saw {seen} calls, the ledger holds {result.recorded[1]}")
+        progress.begin("frames translated")
+        figures.translated(result.figures, peer, result.scale)
+        progress.begin("Headgate's profile")
         result.budget = budget.measure(peer, core, result.scale.profile_s)
 
 

@@ -53,6 +53,26 @@ def _oddly(body: bytes) -> bytes:
     return b"{ " + _ODD.encode() + b" ," + body[1:]
 
 
+CLIENTS = {"chat": "/v1/chat/completions", "messages": "/v1/messages", "responses": "/v1/responses"}
+"""The dialects that streams are asked for in, and where."""
+
+
+def translated_request(port: int, key: str, model: str, client: str) -> bytes:
+    """Return a whole request of a stream as a client of another dialect sends it, with the same prompt."""
+    prompt = "x" * 1000
+    asked: dict[str, object] = {"model": model, "stream": True}
+    if client == "messages":
+        asked |= {"max_tokens": 4096, "messages": [{"role": "user", "content": prompt}]}
+    else:
+        asked |= {"input": prompt}
+    body = json.dumps(asked, separators=(",", ":")).encode()
+    head = (
+        f"POST {CLIENTS[client]} HTTP/1.1\r\nhost: 127.0.0.1:{port}\r\nauthorization: Bearer {key}\r\n"
+        f"content-type: application/json\r\ncontent-length: {len(body)}\r\n\r\n"
+    )
+    return head.encode() + body
+
+
 def request(port: int, key: str, model: str, *, stream: bool, headers: Iterable[str] = ()) -> bytes:
     """Return a whole HTTP/1.1 request with a prompt of 1 KB, as `post.lua` sends it; `headers` are whole lines."""
     asked: dict[str, object] = {"model": model, "messages": [{"role": "user", "content": "x" * 1000}]}

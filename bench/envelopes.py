@@ -45,6 +45,22 @@ def of_stream(body: bytes) -> Said:
     return Said("".join(text), finish, usage, ended)
 
 
+def text_of_events(body: bytes) -> str:
+    """Return the text that the whole frames of a Messages or Responses stream say. Raises ValueError."""
+    text: list[str] = []
+    for frame in body.split(b"\n\n")[:-1]:
+        data = frame.rpartition(b"data: ")[2]
+        try:
+            event = json.loads(data)
+            if event["type"] == "content_block_delta":
+                text.append(event["delta"]["text"])
+            elif event["type"] == "response.output_text.delta":
+                text.append(event["delta"])
+        except (KeyError, TypeError) as error:
+            raise ValueError(f"no event: {data[:200]!r}") from error
+    return "".join(text)
+
+
 def _usage(answer: dict[str, Any]) -> tuple[int, ...] | None:
     usage = answer.get("usage")
     return tuple(int(usage[part]) for part in USAGE) if usage else None

@@ -37,6 +37,7 @@ class Scale:
     memory_calls: tuple[int, int]
     profile_s: int
     streams: int = 300
+    translated_streams: int = 100
     few_streams: int = 20
     """As many as the slowest peer delivers in time."""
 
@@ -65,6 +66,8 @@ class Figures:
     p50: dict[str, list[float]] = field(default_factory=dict)
     p95: dict[str, list[float]] = field(default_factory=dict)
     memory: list[tuple[int, int]] = field(default_factory=list)
+    translated: dict[str, list[float]] = field(default_factory=dict)
+    """CPU a frame of a chat upstream, by the dialect of the client; `chat` is forwarded as it came."""
 
     def middle(self, of: dict[str, list[float]], name: str) -> float:
         """Return the median of a peer's rounds."""
@@ -123,7 +126,18 @@ def paced_few(figures: Figures, peers: list[Peer], scale: Scale) -> None:
             say(f"{peer.name}: {cost:.1f} µs a frame, {delivered:.0%} delivered")
 
 
-def _flow(peer: Peer, streams: int, scale: Scale, after: Callable[[load.Held], None]) -> tuple[float, float, float]:
+def translated(figures: Figures, peer: Peer, scale: Scale) -> None:
+    """Measure CPU a frame for clients of each dialect on a chat upstream, in turn within each round."""
+    for _ in range(scale.rounds):
+        for client in answers.CLIENTS:
+            cost, delivered, _ = _flow(peer, scale.translated_streams, scale, lambda _: None, client)
+            figures.translated.setdefault(client, []).append(cost)
+            say(f"{peer.name}, {client} client: {cost:.1f} µs a frame, {delivered:.0%} delivered")
+
+
+def _flow(
+    peer: Peer, streams: int, scale: Scale, after: Callable[[load.Held], None], client: str = "chat"
+) -> tuple[float, float, float]:
     """Return µs of CPU a frame delivered, the share delivered in time, and reads a frame, of streams with gaps.
 
     Streams of a peer that does not keep up are let go of after the window, what has come of them is compared.
@@ -140,7 +154,7 @@ def _flow(peer: Peer, streams: int, scale: Scale, after: Callable[[load.Held], N
         after(held)
         return delivered >= HELD
 
-    uvloop.run(load.Held(peer.target, streams, "paced", scale.paced_frames).run(window))
+    uvloop.run(load.Held(peer.target, streams, "paced", scale.paced_frames, client).run(window))
     quiet(peer)
     return seen[0]
 

@@ -68,6 +68,20 @@ def _promises(found: Found) -> list[str]:
             f"| memory after {many:,} calls against after {few:,} | ≤ 1.05 × | = | {after / before:.3f} × "
             f"({before / 2**20:.0f} → {after / 2**20:.0f} MiB) | – |"
         )
+    rows += _translated(found)
+    return rows
+
+
+def _translated(found: Found) -> list[str]:
+    """Return a row for each dialect that frames of a chat upstream were translated into."""
+    figures, rows = found.figures, []
+    for client in (client for client in figures.translated if client != "chat"):
+        ratio = figures.ratio(figures.translated, client, "chat")
+        ours, forwarded = (figures.middle(figures.translated, each) for each in (client, "chat"))
+        rows.append(
+            f"| CPU a frame translated from chat for a {client} client ({found.scale.translated_streams} streams), "
+            f"against a forwarded one | ≤ 3 × | – | {ratio:.1f} × ({ours:.0f} µs; forwarded {forwarded:.0f} µs) | – |"
+        )
     return rows
 
 
