@@ -134,7 +134,8 @@ def joined(events: list[Event]) -> list[str]:
         else:
             said.setdefault("others", []).append(msgspec.structs.replace(event, block=0))
     return sorted(
-        msgspec.json.encode({str(name): value for name, value in said.items()}).decode() for said in blocks.values()
+        msgspec.json.encode({str(name): value for name, value in said.items()}, order="deterministic").decode()
+        for said in blocks.values()
     )
 
 

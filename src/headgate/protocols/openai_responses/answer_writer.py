@@ -70,6 +70,8 @@ class ResponsesAnswerWriter(AnswerWriter):
         self._message: MessageOut | None = None
         """The last item, where it is a message: it may get more parts."""
         self._open: dict[int, _Open] = {}
+        self._call_ids: set[str] = set()
+        """No two calls have one id: the SDK takes that for an error."""
         self._usage: Usage | None = None
         self._finished: Finished | None = None
         self._failed: Failed | None = None
@@ -241,7 +243,9 @@ class ResponsesAnswerWriter(AnswerWriter):
             self._end_block(event.block, out, COMPLETED)
         index = self._new_item(out)
         identity = self._identity("fc" if tables.CALL_TYPE[event.kind] == "function_call" else "ctc", index)
-        call = CallOut(index, identity, event.id or f"{self.reply.id}_{index}", event)
+        call_id = event.id if event.id and event.id not in self._call_ids else f"{event.id or self.reply.id}_{index}"
+        self._call_ids.add(call_id)
+        call = CallOut(index, identity, call_id, event)
         self._open[event.block] = call
         self._say(call.begin(), out)
 
