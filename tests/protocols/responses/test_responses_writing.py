@@ -243,7 +243,12 @@ def test_raw_reasoning_is_content_and_no_summary() -> None:
 
 
 def test_a_signature_without_words_is_a_reasoning_without_a_summary() -> None:
-    events = [ThinkingDelta(0, ""), SignatureSeen(0, "sig"), BlockEnded(0), *(ToolStarted(1, "c", "f"), BlockEnded(1))]
+    events: list[Event] = [
+        ThinkingDelta(0, ""),
+        SignatureSeen(0, "sig"),
+        BlockEnded(0),
+        *(ToolStarted(1, "c", "f"), BlockEnded(1)),
+    ]
     reasoning, call = answered(events)["output"]
     assert reasoning["summary"] == []
     assert call["arguments"] == ""
@@ -271,7 +276,7 @@ def test_blocks_may_overlap() -> None:
 
 
 def test_a_refusal_is_a_part() -> None:
-    events = [RefusalDelta(0, "N"), RefusalDelta(0, "o"), BlockEnded(0), Finished(Finish.REFUSAL)]
+    events: list[Event] = [RefusalDelta(0, "N"), RefusalDelta(0, "o"), BlockEnded(0), Finished(Finish.REFUSAL)]
     stream = streamed(events)
     assert "refusal.delta" in kinds_of(stream)
     assert "refusal.done" in kinds_of(stream)
@@ -291,7 +296,7 @@ def test_a_refusal_is_a_part() -> None:
     ],
 )
 def test_how_an_answer_ends(finish: Finish, status: str, reason: str | None) -> None:
-    events = [STARTED, TextDelta(0, "Hel"), Finished(finish)]
+    events: list[Event] = [STARTED, TextDelta(0, "Hel"), Finished(finish)]
     last = last_of(streamed(events))
     assert last == answered(events)
     assert kinds_of(streamed(events))[-1] == status
@@ -300,7 +305,7 @@ def test_how_an_answer_ends(finish: Finish, status: str, reason: str | None) -> 
 
 
 def test_a_failure_ends_as_one() -> None:
-    events = [STARTED, TextDelta(0, "Hel"), Failed("Busy", "rate_limit_error")]
+    events: list[Event] = [STARTED, TextDelta(0, "Hel"), Failed("Busy", "rate_limit_error")]
     stream = streamed(events)
     assert kinds_of(stream)[-1] == "failed"
     assert last_of(stream)["error"] == {"code": "rate_limit_exceeded", "message": "Busy"}
@@ -351,7 +356,7 @@ def test_logprobs_are_in_the_delta_and_in_the_item() -> None:
 def test_citations(citation: Any, annotation: Json | None) -> None:
     raw = msgspec.Raw(msgspec.json.encode(citation))
     written = writer()
-    events = [TextDelta(0, "abc"), CitationSeen(0, raw), BlockEnded(0)]
+    events: list[Event] = [TextDelta(0, "abc"), CitationSeen(0, raw), BlockEnded(0)]
     (item,) = msgspec.json.decode(written.body(events))["output"]
     assert item["content"][0]["annotations"] == ([] if annotation is None else [annotation])
     assert written.lost == (set() if annotation is not None else {Lost.CITATIONS})
@@ -371,7 +376,7 @@ def test_what_another_dialect_alone_has_is_named_and_the_own_kept() -> None:
 
 
 def test_calls_without_an_id_get_one_that_is_the_same_each_time() -> None:
-    events = [ToolStarted(0, "", "f"), BlockEnded(0), ToolStarted(1, "", "f"), BlockEnded(1)]
+    events: list[Event] = [ToolStarted(0, "", "f"), BlockEnded(0), ToolStarted(1, "", "f"), BlockEnded(1)]
     first, second = answered(events)["output"]
     assert first["call_id"] != second["call_id"]
     assert answered(events)["output"] == [first, second]

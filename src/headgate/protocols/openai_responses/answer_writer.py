@@ -67,6 +67,8 @@ class ResponsesAnswerWriter(AnswerWriter):
         self._begun = False
         self._output: list[object] = []
         """Each item as it is in the end; None while it grows."""
+        self._messages: dict[int, MessageOut] = {}
+        """Messages that have not ended, by their index."""
         self._message: MessageOut | None = None
         """The last item, where it is a message: it may get more parts."""
         self._open: dict[int, _Open] = {}
@@ -97,8 +99,7 @@ class ResponsesAnswerWriter(AnswerWriter):
         out: list[bytes] = []
         self._begin(out)
         status = self._close(out)
-        response = self._whole(status)
-        self._say((b"response." + status.encode(), b'"response":' + response), out)
+        self._say((b"response." + status.encode(), b'"response":' + self._whole(status)), out)
         return b"".join(out)
 
     def body(self, events: Iterable[Event]) -> bytes:
@@ -219,7 +220,7 @@ class ResponsesAnswerWriter(AnswerWriter):
         message = self._message
         if message is None:
             index = self._new_item(out)
-            message = self._message = MessageOut(index, self._identity("msg", index))
+            message = self._message = self._messages[index] = MessageOut(index, self._identity("msg", index))
             self._say(message.begin(), out)
         part = message.new_part(refusal=refusal)
         self._open[block] = part
@@ -273,7 +274,7 @@ class ResponsesAnswerWriter(AnswerWriter):
         match opened:
             case TextPart():
                 self._say_all(opened.end(self.lost), out)
-                message = opened.message
+                message = self._messages[opened.message]
                 if message is not self._message and not any(part.open for part in message.parts):
                     self._end_item(message, out, status)
             case ReasoningOut():
@@ -289,6 +290,7 @@ class ResponsesAnswerWriter(AnswerWriter):
 
     def _end_item(self, message: MessageOut, out: list[bytes], status: str) -> None:
         item = message.item(status)
+        del self._messages[message.index]
         self._output[message.index] = item
         self._say(done(message.index, item), out)
 

@@ -34,12 +34,12 @@ def done(index: int, item: object) -> Said:
 
 
 class TextPart:
-    """An output_text or refusal of a message. `head` are the members of its deltas up to their text."""
+    """A text or refusal. `head` are the members of its deltas up to their text; `message` is its item's index."""
 
     __slots__ = ("_annotations", "_citations", "_logprobs", "_place", "head", "message", "open", "refusal", "texts")
 
     def __init__(self, message: "MessageOut", *, refusal: bool) -> None:
-        self.message = message
+        self.message = message.index
         self.refusal = refusal
         self.open = True
         self.texts: list[str] = []
