@@ -25,6 +25,7 @@ providers:
   chat: {{kind: openai, base_url: "{sim.url}", price: {PRICE}, extra_body: {{top_k: 40, seed: 1}}}}
   responses: {{kind: openai_responses, base_url: "{sim.url}", price: {PRICE}}}
   other: {{kind: openai_responses, base_url: "{sim.url}", price: {PRICE}}}
+  away: {{kind: anthropic, base_url: "http://127.0.0.1:9", price: free}}
   claude:
     {{kind: anthropic, base_url: "{sim.url}", price: {PRICE}, cache: auto, append_system_prompt: "Answer in verse."}}
 models:
@@ -33,6 +34,7 @@ models:
   strict-then-chat: {{routes: [claude/strict, chat/loose], strict: true}}
   stateful: {{routes: [chat/stateful, responses/stateful, other/stateful]}}
   foreign: {{routes: [chat/foreign]}}
+  two-vendors: {{routes: [away/signed, claude/signed]}}
 """
     folder: Path = tmp_path_factory.mktemp("shaped")
     with Gateway(folder, sim, config) as gateway:
@@ -137,6 +139,25 @@ def test_another_accounts_response_pins_nothing(shaped: Gateway, oai: openai.Ope
     found = shaped.read(lambda reader: reader.route_of_response("tests", made.id))
     assert found == "other/stateful"
     assert shaped.read(lambda reader: reader.route_of_response("strangers", made.id)) is None
+
+
+THOUGHT: Any = {"type": "thinking", "thinking": "Hm.", "signature": "c2lnbmVk"}
+
+
+def test_signed_thinking_stays_with_who_signed_it(sim: SimThread, ant: anthropic.Anthropic) -> None:
+    said: Any = [THOUGHT, {"type": "text", "text": "Yes."}]
+    talk: Any = [
+        {"role": "user", "content": "Is it?"},
+        {"role": "assistant", "content": said},
+        {"role": "user", "content": "Sure?"},
+    ]
+    own = ant.messages.with_raw_response.create(model="claude/kept", max_tokens=9, messages=talk)
+    assert "x-headgate-dropped" not in own.headers
+    assert sent(sim, "kept")["messages"][1]["content"][0] == THOUGHT
+    other = ant.messages.with_raw_response.create(model="two-vendors", max_tokens=9, messages=talk)
+    assert other.headers["x-headgate-route"] == "claude/signed"
+    assert other.headers["x-headgate-dropped"] == "messages.content.thinking"
+    assert "c2lnbmVk" not in json.dumps(sent(sim, "signed"))
 
 
 @pytest.mark.parametrize("fault", ["cut", "error-mid", "error-first", "malformed", "no-done"])

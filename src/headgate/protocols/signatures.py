@@ -10,7 +10,8 @@ from typing import Final, NamedTuple
 
 import msgspec
 
-from headgate.model.content import Signer
+from headgate.model.content import Block, RedactedThinking, Signer, Thinking
+from headgate.model.conversation import Request
 from headgate.model.dialect import Dialect
 
 PREFIX: Final = "hg1."
@@ -44,6 +45,23 @@ def unwrap(text: str) -> Signed | None:
     except (binascii.Error, ValueError, RecursionError):
         return None
     return Signed(Signer(provider, dialect), item, signature)
+
+
+def signed_by(request: Request, signer: Signer) -> Request:
+    """Return the request with its signed blocks of the client's own dialect as those of `signer`."""
+    turns = tuple(
+        msgspec.structs.replace(turn, blocks=tuple(_signed(block, signer) for block in turn.blocks))
+        if any(isinstance(block, Thinking | RedactedThinking) for block in turn.blocks)
+        else turn
+        for turn in request.turns
+    )
+    return msgspec.structs.replace(request, turns=turns)
+
+
+def _signed(block: Block, signer: Signer) -> Block:
+    if isinstance(block, Thinking | RedactedThinking) and block.signer is None:
+        return msgspec.structs.replace(block, signer=signer)
+    return block
 
 
 def goes_to(signer: Signer | None, own: Dialect, provider: str, dialect: Dialect) -> bool:

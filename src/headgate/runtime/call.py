@@ -169,6 +169,7 @@ class Call(Answering):
             state=state,
             pin=pin,
         )
+        self._canonical.routes = self._plan.routes
         return self._plan
 
     async def _made_by(self, head: RequestHead) -> str | None:

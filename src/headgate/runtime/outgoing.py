@@ -7,7 +7,7 @@ from headgate.model.conversation import Request
 from headgate.model.dialect import DIALECT_OF, Endpoint
 from headgate.model.errors import ErrorKind, HeadgateError
 from headgate.model.request import RequestHead
-from headgate.model.route import Route
+from headgate.model.route import Provider, Route
 from headgate.policy.estimate import output_maximum
 from headgate.policy.select import asked_of
 from headgate.protocols.base import Codec, StreamScanner
@@ -16,7 +16,7 @@ from headgate.protocols.codec import codec_for, translator_for
 from headgate.protocols.filters import filters_for
 from headgate.protocols.losses import dropped
 from headgate.protocols.shaping import shaped
-from headgate.protocols.signatures import PREFIX
+from headgate.protocols.signatures import PREFIX, signed_by
 from headgate.protocols.translation import Translation, WholeTranslation
 from headgate.protocols.whole import WholeBody
 from headgate.upstream.kinds import knows_newest_maximum
@@ -51,11 +51,12 @@ class Outgoing(msgspec.Struct):
 class Canonical:
     """A call's request in no dialect: read at most once, and only for a route that needs it."""
 
-    __slots__ = ("_request", "created", "head", "id")
+    __slots__ = ("_request", "created", "head", "id", "routes")
 
     def __init__(self, head: RequestHead, call: str, created: int) -> None:
         """`created` in s since the Unix epoch."""
         self.head = head
+        self.routes: tuple[Route, ...] = ()
         self.id = call
         self.created = created
         self._request: Request | None = None
@@ -67,6 +68,21 @@ class Canonical:
             self._request = translator_for(self.head.endpoint).read_request(self.head)
         return self._request
 
+    @property
+    def home(self) -> Provider | None:
+        """The provider presumed to have signed thinking in the client's dialect: the plan's first that speaks it."""
+        return next((route.provider for route in self.routes if self.head.endpoint in route.provider.serves), None)
+
+    def is_strange(self, provider: Provider) -> bool:
+        """Tell whether signed thinking of this conversation is another vendor's, though the dialect is the same."""
+        if len(self.routes) < 2 or (home := self.home) is None or home.base_url == provider.base_url:
+            return False
+        return any(mark in self.head.body for mark in SIGNED)
+
+
+SIGNED = (b'"signature"', b'"redacted_thinking"', b'"encrypted_content"', b'"reasoning_details"')
+"""Members of requests that hold what a provider has signed."""
+
 
 def outgoing(canonical: Canonical, route: Route) -> Outgoing:
     """Return what goes to a route of the plan. Raises HeadgateError (400) where it cannot carry the request."""
@@ -75,7 +91,7 @@ def outgoing(canonical: Canonical, route: Route) -> Outgoing:
     assert endpoint is not None, "the plan has only routes that can be asked"
     if endpoint is not head.endpoint:
         return _translated(canonical, route, endpoint)
-    if endpoint in SHAPED and (route.shaping.filters or MARK in head.body):
+    if endpoint in SHAPED and (route.shaping.filters or MARK in head.body or canonical.is_strange(route.provider)):
         return _translated(canonical, route, endpoint)
     return _as_it_came(head, route)
 
@@ -98,6 +114,8 @@ SHAPED = frozenset({Endpoint.CHAT, Endpoint.RESPONSES, Endpoint.MESSAGES})
 
 def _translated(canonical: Canonical, route: Route, endpoint: Endpoint) -> Outgoing:
     client, request = canonical.head, canonical.request
+    if canonical.is_strange(route.provider) and (home := canonical.home) is not None:
+        request = signed_by(request, Signer(home.name, client.dialect))
     codec, dialect, translator = codec_for(endpoint), DIALECT_OF[endpoint], translator_for(endpoint)
     target = Target(
         route.provider.name,
@@ -121,12 +139,19 @@ def _translated(canonical: Canonical, route: Route, endpoint: Endpoint) -> Outgo
         include_usage=True,
         n=client.n if dialect is client.dialect else 1,
     )
+    if dialect is client.dialect and not route.shaping.filters:
+        # The request alone had to be written anew: the answer goes to the client as it comes.
+        head = msgspec.structs.replace(head, include_usage=client.include_usage)
+        scanner = codec.scanner(head) if client.stream else WholeBody(codec)
+        return Outgoing(head, body, codec, scanner, dropped=lost)
     reply = Reply(client, request, canonical.id, canonical.created, Signer(route.provider.name, dialect))
     reader, writer = translator.answer_reader(request), translator_for(client.endpoint).answer_writer(reply)
     filters = filters_for(route.shaping, request, canonical.id)
-    scanner: Scanner = (
+    translation = (
         Translation(codec.scanner(head), reader, writer, filters)
         if client.stream
         else WholeTranslation(codec, reader, writer, filters)
     )
-    return Outgoing(head, body, codec, scanner, foreign=endpoint is not client.endpoint, dropped=lost, writer=writer)
+    return Outgoing(
+        head, body, codec, translation, foreign=endpoint is not client.endpoint, dropped=lost, writer=writer
+    )
