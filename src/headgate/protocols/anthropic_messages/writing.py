@@ -52,7 +52,9 @@ class Writing:
         if self.own:
             written.update(extra)
         else:
-            self.unknown.update(f"{path}.{name}" if path else name for name in extra)
+            self.unknown.update(
+                f"{path}.{name}" if path else name for name, value in extra.items() if bytes(value) != b"null"
+            )
 
     def may_see(self, signer: Signer | None) -> bool:
         """Tell whether what was signed may go to this upstream."""
