@@ -20,8 +20,8 @@ from headgate.model.content import (
     Turn,
 )
 from headgate.protocols.head_fields import invalid
+from headgate.protocols.members import Members, is_array, is_string, items_of, objects_of, string_of
 from headgate.protocols.openai_chat import tables
-from headgate.protocols.openai_chat.members import Members, is_array, is_string, items_of, objects_of, string_of
 from headgate.protocols.openai_chat.parts import read_part, take_cache
 from headgate.protocols.openai_chat.thinking import read_thinking
 

@@ -23,8 +23,8 @@ from headgate.model.content import (
 )
 from headgate.model.dialect import Dialect
 from headgate.protocols.head_fields import invalid
+from headgate.protocols.members import Members, is_string, string_of
 from headgate.protocols.openai_chat import tables
-from headgate.protocols.openai_chat.members import Members, is_string, string_of
 
 CACHE: Final = "cache_control"
 """OpenRouter's and LiteLLM's way to a breakpoint of Anthropic's cache (openrouter.ai/docs, Prompt Caching)."""

@@ -20,8 +20,8 @@ from headgate.model.conversation import (
 from headgate.model.dialect import Dialect
 from headgate.model.request import RequestHead
 from headgate.protocols.head_fields import invalid
+from headgate.protocols.members import Members, is_object, is_string, string_of
 from headgate.protocols.openai_chat import tables
-from headgate.protocols.openai_chat.members import Members, is_object, is_string, string_of
 from headgate.protocols.openai_chat.message_reader import read_turns
 from headgate.protocols.openai_chat.parts import take_cache
 from headgate.protocols.openai_chat.tools import read_choice, read_tools

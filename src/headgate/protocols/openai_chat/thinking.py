@@ -18,7 +18,7 @@ from msgspec import Raw
 from headgate.model.content import RedactedThinking, Thinking
 from headgate.model.dialect import Dialect
 from headgate.model.losses import Lost
-from headgate.protocols.openai_chat.members import Members
+from headgate.protocols.members import Members
 from headgate.protocols.signatures import goes_to, unwrap
 
 TEXT: Final = "reasoning.text"

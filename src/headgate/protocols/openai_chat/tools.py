@@ -14,9 +14,9 @@ from headgate.model.conversation import ChoiceMode, Request, ServerTool, Tool, T
 from headgate.model.dialect import Dialect
 from headgate.model.losses import Lost
 from headgate.protocols.head_fields import invalid
+from headgate.protocols.members import Members, is_object, is_string, string_of
 from headgate.protocols.openai_chat import tables
 from headgate.protocols.openai_chat.losses import Losses
-from headgate.protocols.openai_chat.members import Members, is_object, is_string, string_of
 from headgate.protocols.openai_chat.parts import CACHE, cache_member, merge, take_cache
 
 

@@ -24,8 +24,7 @@ from headgate.model.content import (
 )
 from headgate.model.dialect import Dialect
 from headgate.protocols.head_fields import invalid
-from headgate.protocols.openai_responses import tables
-from headgate.protocols.openai_responses.members import (
+from headgate.protocols.members import (
     Members,
     is_array,
     is_null,
@@ -33,6 +32,7 @@ from headgate.protocols.openai_responses.members import (
     objects_of,
     string_of,
 )
+from headgate.protocols.openai_responses import tables
 from headgate.protocols.openai_responses.parts import read_part
 from headgate.protocols.signatures import unwrap
 

@@ -8,7 +8,7 @@ from headgate.model.content import NO_EXTRA
 from headgate.model.conversation import Request
 from headgate.model.dialect import Dialect
 from headgate.model.losses import Lost
-from headgate.protocols.openai_responses.members import is_null
+from headgate.protocols.members import is_null
 from headgate.protocols.openai_responses.tables import MESSAGES
 
 

@@ -23,8 +23,8 @@ from headgate.model.content import (
 )
 from headgate.model.dialect import Dialect
 from headgate.protocols.head_fields import invalid
+from headgate.protocols.members import Members, items_of
 from headgate.protocols.openai_responses import tables
-from headgate.protocols.openai_responses.members import Members, items_of
 
 _DATA: Final = "data:"
 _BASE64: Final = ";base64"

@@ -13,9 +13,9 @@ from headgate.model.conversation import Effort, FormatKind, OutputFormat, Reason
 from headgate.model.dialect import Dialect
 from headgate.model.request import RequestHead
 from headgate.protocols.head_fields import given, invalid
+from headgate.protocols.members import Members, is_null, items_of, string_of
 from headgate.protocols.openai_responses import tables
 from headgate.protocols.openai_responses.item_reader import read_turns
-from headgate.protocols.openai_responses.members import Members, is_null, items_of, string_of
 from headgate.protocols.openai_responses.tools import read_choice, read_tools
 
 INCLUDE: Final = "include"

@@ -10,8 +10,8 @@ from msgspec import Raw
 
 from headgate.model.usage import Usage
 from headgate.protocols.canonical import Reply
+from headgate.protocols.members import is_null
 from headgate.protocols.openai_responses import tables
-from headgate.protocols.openai_responses.members import is_null
 from headgate.protocols.openai_responses.usage_writer import usage_object
 
 _ECHOED: Final[dict[str, bytes]] = {

@@ -14,9 +14,9 @@ from headgate.model.conversation import ChoiceMode, Request, ServerTool, Tool, T
 from headgate.model.dialect import Dialect
 from headgate.model.losses import Lost
 from headgate.protocols.head_fields import invalid
+from headgate.protocols.members import Members, is_object, is_string, objects_of, string_of
 from headgate.protocols.openai_responses import tables
 from headgate.protocols.openai_responses.losses import Losses
-from headgate.protocols.openai_responses.members import Members, is_object, is_string, objects_of, string_of
 from headgate.protocols.openai_responses.parts import merge
 
 
