@@ -39,7 +39,7 @@ class Heard:
         return [msgspec.json.decode(line) for line in lines if line != b"[DONE]"]
 
 
-def body(dialect: str, text: str, **extra: Any) -> dict[str, Any]:
+def body(dialect: str, text: str, /, **extra: Any) -> dict[str, Any]:
     given: dict[str, Any] = {"model": "m", "stream": True}
     if dialect == "responses":
         given |= {"input": text}
@@ -107,7 +107,7 @@ async def sim() -> AsyncIterator[SimServer]:
 def ask(sim: SimServer) -> Ask:
     """Ask in a dialect: `ask("chat", "hello", stream=False)`."""
 
-    async def ask_sim(dialect: str, text: str, *, leave_after: int = -1, **extra: Any) -> Heard:
+    async def ask_sim(dialect: str, text: str, /, *, leave_after: int = -1, **extra: Any) -> Heard:
         return await talk(sim, PATHS[dialect], body(dialect, text, **extra), leave_after=leave_after)
 
     return ask_sim

@@ -34,9 +34,10 @@ class Tool(msgspec.Struct, frozen=True, gc=False):
 class Ask(msgspec.Struct, frozen=True):
     """One request, read. `forced` names the tool that must be called ("any": the first), "" if none.
 
-    `fresh_turn` is false once a tool's result follows the last text of the user, so that a directive to call
-    a tool is obeyed once. `reasoning` is the tokens of reasoning that the request's own options bring about;
-    `shown` says whether the client sees them.
+    `results` counts the tools' results that follow the last text of the user, so that a directive to call a tool
+    is obeyed as often as it says. `reasoning` is the tokens of reasoning that the request's own options bring about;
+    `shown` says whether the client sees them. `schema` is what the text must fit, None where it is free; `logprobs`
+    asks for those of every token, each with this many alternatives, None for none.
     """
 
     endpoint: Endpoint
@@ -50,9 +51,11 @@ class Ask(msgspec.Struct, frozen=True):
     max_output: int | None = None
     tools: list[Tool] = []
     forced: str = ""
-    fresh_turn: bool = True
+    results: int = 0
     reasoning: int = 0
     shown: bool = False
+    schema: Json | None = None
+    logprobs: int | None = None
 
 
 MOST_CHOICES = 128  # OpenAI's bound of n
@@ -110,6 +113,26 @@ def choices(body: Json) -> int:
     if count > MOST_CHOICES:
         raise Refusal(f"Invalid value for 'n': at most {MOST_CHOICES}.", param="n")
     return count
+
+
+ANY_OBJECT: Json = {"type": "object", "properties": {"answer": {"type": "string"}}}
+
+
+def output_schema(body: Json, name: str, inner: str = "") -> Json | None:
+    """Return the JSON Schema of an output format, None where text is free. Raises Refusal.
+
+    `inner` is the member that holds `schema`; without it the format itself does.
+    """
+    given = option(body, name)
+    if given.get("type") == "json_object":
+        return ANY_OBJECT
+    if given.get("type") != "json_schema":
+        return None
+    holder = option(given, inner) if inner else given
+    schema = holder.get("schema")
+    if not isinstance(schema, dict):
+        raise Refusal(f"Missing required parameter: '{name}.schema'.", param=name)
+    return schema
 
 
 def segment(value: object) -> Segment:

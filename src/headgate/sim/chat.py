@@ -7,6 +7,7 @@ from headgate.sim import ask as asks
 from headgate.sim.ask import Ask, Json, Refusal, Tool
 from headgate.sim.content import Answer, Call, Choice, Finish
 from headgate.sim.frames import DONE, X_SIM, Frame, FrameKind, UsageMode, grouped
+from headgate.sim.logprobs import logprobs
 from headgate.sim.words import count
 
 _FINISH = {Finish.STOP: "stop", Finish.LENGTH: "length", Finish.TOOL: "tool_calls"}
@@ -35,9 +36,16 @@ def read(body: Json) -> Ask:
         max_output=maximum if maximum is not None else asks.whole(body, "max_tokens"),
         tools=tools,
         forced=_forced(body.get("tool_choice")),
-        fresh_turn=messages[-1].get("role") != "tool",
+        results=_results(messages),
         reasoning=reasoning_tokens(body.get("reasoning_effort")),
+        schema=asks.output_schema(body, "response_format", "json_schema"),
+        logprobs=(asks.whole(body, "top_logprobs") or 0) if body.get("logprobs") is True else None,
     )
+
+
+def _results(messages: list[Json]) -> int:
+    last = max((at for at, message in enumerate(messages) if message.get("role") == "user"), default=0)
+    return sum(message.get("role") == "tool" for message in messages[last:])
 
 
 def reasoning_tokens(effort: object) -> int:
@@ -109,7 +117,14 @@ def _whole(answer: Answer, index: int, choice: Choice) -> Json:
             for call in choice.calls
         ]
     message |= {"refusal": None, "annotations": []}
-    return {"index": index, "message": message, "logprobs": None, "finish_reason": _FINISH[choice.finish]}
+    said = _logprobs(answer, choice.text)
+    return {"index": index, "message": message, "logprobs": said, "finish_reason": _FINISH[choice.finish]}
+
+
+def _logprobs(answer: Answer, tokens: list[str]) -> Json | None:
+    if answer.ask.logprobs is None:
+        return None
+    return {"content": logprobs(tokens, answer.ask.logprobs), "refusal": None}
 
 
 def _call(call: Call) -> Json:
@@ -206,8 +221,10 @@ def _content(answer: Answer, index: int, choice: Choice) -> list[Frame]:
     shown = choice.reasoning if answer.shown else []
     for field, parts in (("reasoning_content", shown), ("content", choice.text)):
         for run in grouped(parts, answer.frame):
-            delta = {field: "".join(run)}
-            frames.append(_chunk(answer, index, delta, FrameKind.CONTENT, tokens=len(run)))
+            frame = _chunk(answer, index, {field: "".join(run)}, FrameKind.CONTENT, tokens=len(run))
+            if field == "content":
+                _only_choice(frame)["logprobs"] = _logprobs(answer, run)
+            frames.append(frame)
     for at, call in enumerate(choice.calls):
         frames += _call_frames(answer, index, at, call)
     return frames

@@ -1,18 +1,17 @@
 """The answer itself, before any dialect: reasoning, text and tool calls, all from the seed."""
 
 from enum import StrEnum
-from typing import Any
 
 import msgspec
 
-from headgate.sim.ask import Ask, Json, Tool
+from headgate.sim.ask import Ask, Tool
 from headgate.sim.cache import InputTokens
 from headgate.sim.directive import Directive
-from headgate.sim.words import BYTES_PER_TOKEN, Dice, count, digest, pieces
+from headgate.sim.examples import example
+from headgate.sim.words import BYTES_PER_TOKEN, Dice, count, digest, pieces, split
 
 _LEAST, _SPREAD = 8, 33  # an answer of the sim's own choice has 8 to 40 tokens
 _ARGUMENT_TOKENS = 2
-_DEPTH = 8
 
 
 class Finish(StrEnum):
@@ -88,14 +87,22 @@ def _choice(dice: Dice, ask: Ask, directive: Directive) -> Choice:
     calls, fits = _calls(dice, ask, directive, left)
     if calls or not fits:
         return Choice(reasoning, [], calls, Finish.TOOL if fits else Finish.LENGTH)
+    text = _text(dice, ask, directive, left)
+    length = len(text)
+    return Choice(reasoning, text[:left], [], Finish.STOP if length <= left and wanted <= room else Finish.LENGTH)
+
+
+def _text(dice: Dice, ask: Ask, directive: Directive, room: int) -> list[str]:
+    """Return the text in its tokens; more of them than `room` where it does not fit."""
+    if ask.schema is not None:
+        return split(msgspec.json.encode(example(dice, ask.schema)).decode())
     length = directive.tokens if directive.tokens is not None else _LEAST + dice.below(_SPREAD)
-    text = pieces(dice, min(length, left))
-    return Choice(reasoning, text, [], Finish.STOP if length <= left and wanted <= room else Finish.LENGTH)
+    return pieces(dice, min(length, room)) + [""] * (length > room)
 
 
 def _calls(dice: Dice, ask: Ask, directive: Directive, room: int) -> tuple[list[Call], bool]:
     """Return the calls that fit into `room` tokens, and whether that is all of them."""
-    name = ask.forced or (directive.tool if ask.fresh_turn and directive.tool else "")
+    name = ask.forced or (directive.tool if directive.tool and _due(ask, directive) else "")
     if not name or not ask.tools:
         return [], True
     at = next((at for at, tool in enumerate(ask.tools) if tool.name == name), 0)
@@ -110,42 +117,13 @@ def _calls(dice: Dice, ask: Ask, directive: Directive, room: int) -> tuple[list[
     return calls, True
 
 
+def _due(ask: Ask, directive: Directive) -> bool:
+    """Tell whether the directive's tools are still to be called: it wants `turns` rounds of `calls` results."""
+    return ask.results <= max(directive.calls, 1) * (max(directive.turns, 1) - 1)
+
+
 def _call(dice: Dice, tool: Tool) -> Call:
-    text = msgspec.json.encode(_example(dice, tool.schema, 0)).decode()
+    text = msgspec.json.encode(example(dice, tool.schema)).decode()
     size = _ARGUMENT_TOKENS * BYTES_PER_TOKEN
     parts = [text[at : at + size] for at in range(0, len(text), size)]
     return Call(dice.hex(24), tool.name, parts)
-
-
-def _example(dice: Dice, schema: Json, depth: int) -> Any:
-    """Return a value of a JSON Schema; what the sim does not know is a word."""
-    options = schema.get("enum")
-    if isinstance(options, list) and options:
-        return options[dice.below(len(options))]
-    if "const" in schema:
-        return schema["const"]
-    kind = schema.get("type")
-    if kind == "object" or "properties" in schema:
-        fields = schema.get("properties")
-        if not isinstance(fields, dict):
-            return {}
-        needed = schema.get("required") or list(fields)
-        return (
-            {}
-            if depth > _DEPTH
-            else {
-                name: _example(dice, field if isinstance(field, dict) else {}, depth + 1)
-                for name, field in fields.items()
-                if name in needed
-            }
-        )
-    if kind == "array":
-        items = schema.get("items")
-        return [] if depth > _DEPTH or not isinstance(items, dict) else [_example(dice, items, depth + 1)]
-    simple: Json = {
-        "integer": dice.below(100),
-        "number": dice.below(100),
-        "boolean": True,
-        "null": None,
-    }
-    return simple[kind] if isinstance(kind, str) and kind in simple else "".join(pieces(dice, 2))

@@ -18,9 +18,9 @@ class Directive(msgspec.Struct, frozen=True, gc=False):
 
     tokens: output tokens beside reasoning and tool calls; ttft, gap: ns before the first content frame and
     between content frames; frame: tokens per content frame; reasoning: tokens of it; tool: name of the tool
-    to call ("any": the first); calls: how many; after: content frames before the fault; retry_after: the
-    header's value ("none": left out); size: bytes of a big frame; to: Location of a redirect; on: obeyed only
-    where the model's name holds this.
+    to call ("any": the first); calls: how many; turns: how often, before text follows; after: content frames
+    before the fault; retry_after: the header's value ("none": left out); size: bytes of a big frame; to: Location
+    of a redirect; on: obeyed only where the model's name holds this.
     """
 
     tokens: int | None = None
@@ -30,6 +30,7 @@ class Directive(msgspec.Struct, frozen=True, gc=False):
     reasoning: int | None = None
     tool: str | None = None
     calls: int = 1
+    turns: int = 1
     fault: Fault | None = None
     after: int = 1
     retry_after: str = "1"
@@ -40,7 +41,7 @@ class Directive(msgspec.Struct, frozen=True, gc=False):
 
 NONE = Directive()
 
-_NUMBERS = {"tokens", "frame", "reasoning", "calls", "after", "size"}
+_NUMBERS = {"tokens", "frame", "reasoning", "calls", "turns", "after", "size"}
 _DURATIONS = {"ttft", "gap"}
 _TEXTS = {"tool", "retry_after", "to", "on"}
 _LIMIT = 10_000_000_000

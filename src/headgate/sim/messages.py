@@ -49,16 +49,19 @@ def _read(body: Json, endpoint: Endpoint, maximum: int | None) -> Ask:
         max_output=maximum,
         tools=_tools(body),
         forced=_forced(body.get("tool_choice")),
-        fresh_turn=_is_fresh(messages),
+        results=_results(messages),
         reasoning=_THINKING_TOKENS if thinks else 0,
         shown=shown,
+        schema=asks.output_schema(asks.option(body, "output_config"), "format"),
     )
 
 
-def _is_fresh(messages: list[Json]) -> bool:
-    """Tell that the user spoke last; system messages may follow."""
-    spoken = [message for message in messages if message.get("role") != "system"]
-    return bool(spoken) and bool(_user_text(spoken[-1]))
+def _results(messages: list[Json]) -> int:
+    """Return how many results of tools follow the last text of the user."""
+    last = max((at for at, message in enumerate(messages) if _user_text(message)), default=-1)
+    contents = [message.get("content") for message in messages[last + 1 :]]
+    blocks = [block for content in contents if isinstance(content, list) for block in content]
+    return sum(isinstance(block, dict) and block.get("type") == "tool_result" for block in blocks)
 
 
 def _user_text(message: Json) -> str:

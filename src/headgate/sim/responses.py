@@ -8,6 +8,7 @@ from headgate.sim.ask import Ask, Json, Refusal, Tool
 from headgate.sim.chat import reasoning_tokens
 from headgate.sim.content import Answer, Call, Choice, Finish
 from headgate.sim.frames import X_SIM, Frame, FrameKind, UsageMode, grouped
+from headgate.sim.logprobs import logprobs
 from headgate.sim.words import count, digest
 
 
@@ -35,10 +36,17 @@ def read(body: Json) -> Ask:
             if tool.get("type") == "function" and isinstance(tool.get("name"), str)
         ],
         forced=_forced(body.get("tool_choice")),
-        fresh_turn=items[-1].get("type") != "function_call_output",
+        results=_results(items),
         reasoning=reasoning_tokens(reasoning.get("effort")),
         shown=bool(reasoning.get("summary")),
+        schema=asks.output_schema(asks.option(body, "text"), "format"),
+        logprobs=asks.whole(body, "top_logprobs") or 0 if "message.output_text.logprobs" in _included(body) else None,
     )
+
+
+def _results(items: list[Json]) -> int:
+    last = max((at for at, item in enumerate(items) if item.get("role") == "user"), default=0)
+    return sum(item.get("type") == "function_call_output" for item in items[last:])
 
 
 def _forced(choice: Any) -> str:
@@ -119,20 +127,20 @@ def _items(answer: Answer, choice: Choice, status: str) -> list[Json]:
     if choice.reasoning:
         items.append(_reasoning_item(answer, choice))
     if choice.text or not choice.calls:
-        items.append(_message_item(answer, status, [_part("".join(choice.text))]))
+        items.append(_message_item(answer, status, [_part(answer, choice.text)]))
     return items + [_call_item(call, "completed", "".join(call.arguments)) for call in choice.calls]
 
 
 def _reasoning_item(answer: Answer, choice: Choice, *, done: bool = True) -> Json:
     summary = [_summary("".join(choice.reasoning))] if answer.shown and done else []
     item: Json = {"id": f"rs_{answer.id}", "type": "reasoning", "summary": summary}
-    if "reasoning.encrypted_content" in (_included(answer)):
+    if "reasoning.encrypted_content" in _included(answer.ask.body):
         item["encrypted_content"] = digest("encrypted", answer.id).hex()
     return item
 
 
-def _included(answer: Answer) -> list[Any]:
-    asked = answer.ask.body.get("include")
+def _included(body: Json) -> list[Any]:
+    asked = body.get("include")
     return asked if isinstance(asked, list) else []
 
 
@@ -150,8 +158,12 @@ def _message_item(answer: Answer, status: str, content: list[Json]) -> Json:
     }
 
 
-def _part(text: str) -> Json:
-    return {"type": "output_text", "annotations": [], "logprobs": [], "text": text}
+def _part(answer: Answer, text: list[str]) -> Json:
+    return {"type": "output_text", "annotations": [], "logprobs": _logprobs(answer, text), "text": "".join(text)}
+
+
+def _logprobs(answer: Answer, text: list[str]) -> list[Json]:
+    return [] if answer.ask.logprobs is None else logprobs(text, answer.ask.logprobs)
 
 
 def _call_item(call: Call, status: str, arguments: str) -> Json:
@@ -219,14 +231,14 @@ def _stream_text(out: _Stream, answer: Answer, choice: Choice, index: int) -> No
     place = {"item_id": f"msg_{answer.id}", "output_index": index, "content_index": 0}
     item = _message_item(answer, "in_progress", [])
     out.add("response.output_item.added", {"output_index": index, "item": item}, FrameKind.PREAMBLE)
-    out.add("response.content_part.added", place | {"part": _part("")}, FrameKind.PREAMBLE)
+    out.add("response.content_part.added", place | {"part": _part(answer, [])}, FrameKind.PREAMBLE)
     for run in grouped(choice.text, answer.frame):
-        delta = place | {"delta": "".join(run), "logprobs": []}
+        delta = place | {"delta": "".join(run), "logprobs": _logprobs(answer, run)}
         out.add("response.output_text.delta", delta, FrameKind.CONTENT, len(run))
     text = "".join(choice.text)
-    out.add("response.output_text.done", place | {"text": text, "logprobs": []})
-    out.add("response.content_part.done", place | {"part": _part(text)})
-    item = _message_item(answer, _status(answer), [_part(text)])
+    out.add("response.output_text.done", place | {"text": text, "logprobs": _logprobs(answer, choice.text)})
+    out.add("response.content_part.done", place | {"part": _part(answer, choice.text)})
+    item = _message_item(answer, _status(answer), [_part(answer, choice.text)])
     out.add("response.output_item.done", {"output_index": index, "item": item})
 
 

@@ -57,6 +57,20 @@ def pieces(dice: Dice, tokens: int) -> list[str]:
     return found
 
 
+def split(text: str) -> list[str]:
+    """Return a text cut into pieces of at most a token each, no character broken."""
+    found: list[str] = []
+    room = 0
+    for char in text:
+        size = len(char.encode())
+        if size > room:
+            found.append("")
+            room = BYTES_PER_TOKEN
+        found[-1] += char
+        room -= size
+    return found
+
+
 def _piece(dice: Dice) -> str:
     at = dice.below(len(_WORDS) + 1)
     return _WAVE if at == len(_WORDS) else _WORDS[at] + " "
