@@ -12,6 +12,7 @@ from headgate.model.content import Role, ToolKind
 from headgate.model.conversation import ChoiceMode, Effort, FormatKind
 from headgate.model.dialect import Dialect
 from headgate.model.events import Finish
+from headgate.protocols import openai_words
 from headgate.protocols.openai_chat import tables
 
 FINISH_WORDS = {"stop", "length", "tool_calls", "content_filter", "function_call"}
@@ -23,9 +24,9 @@ FINISH_WORDS = {"stop", "length", "tool_calls", "content_filter", "function_call
         (tables.ROLE_WRITTEN, Role),
         (tables.FOREIGN_ROLE_WRITTEN, Role),
         (tables.FINISH_WRITTEN, Finish),
-        (tables.CHOICE_WRITTEN, ChoiceMode),
-        (tables.EFFORT_WRITTEN, Effort),
-        (tables.FORMAT_WRITTEN, FormatKind),
+        (openai_words.CHOICE_WRITTEN, ChoiceMode),
+        (openai_words.EFFORT_WRITTEN, Effort),
+        (openai_words.FORMAT_WRITTEN, FormatKind),
         (tables.TOOL_KIND_WRITTEN, ToolKind),
         (tables.MESSAGES, Dialect),
     ],
@@ -43,7 +44,7 @@ def test_finish_reasons_are_those_of_the_sdk() -> None:
 
 def test_efforts_are_those_of_the_sdk() -> None:
     literal, _ = get_args(ChatCompletionReasoningEffort)
-    assert set(get_args(literal)) == set(tables.EFFORT_READ)
+    assert set(get_args(literal)) == set(openai_words.EFFORT_READ)
 
 
 def test_roles_are_those_of_the_sdk() -> None:

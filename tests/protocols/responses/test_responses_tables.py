@@ -13,6 +13,7 @@ from headgate.model.content import Role, ToolKind
 from headgate.model.conversation import ChoiceMode, Effort, FormatKind
 from headgate.model.dialect import Dialect
 from headgate.model.events import Finish
+from headgate.protocols import openai_words
 from headgate.protocols.openai_responses import tables
 
 
@@ -22,9 +23,9 @@ from headgate.protocols.openai_responses import tables
         (tables.ROLE_WRITTEN, Role),
         (tables.TEXT_TYPE, Role),
         (tables.INCOMPLETE_WRITTEN, Finish),
-        (tables.CHOICE_WRITTEN, ChoiceMode),
-        (tables.EFFORT_WRITTEN, Effort),
-        (tables.FORMAT_WRITTEN, FormatKind),
+        (openai_words.CHOICE_WRITTEN, ChoiceMode),
+        (openai_words.EFFORT_WRITTEN, Effort),
+        (openai_words.FORMAT_WRITTEN, FormatKind),
         (tables.TOOL_TYPE, ToolKind),
         (tables.CALL_TYPE, ToolKind),
         (tables.ARGUMENTS, ToolKind),
@@ -41,6 +42,6 @@ def test_the_sdks_words_are_known() -> None:
         word for each in get_args(sdk.IncompleteDetails.model_fields["reason"].annotation) for word in get_args(each)
     }
     assert reasons == set(tables.INCOMPLETE_READ)
-    assert set(get_args(tool_choice_options.ToolChoiceOptions)) == set(tables.CHOICE_READ)
+    assert set(get_args(tool_choice_options.ToolChoiceOptions)) == set(openai_words.CHOICE_READ)
     efforts = {word for each in get_args(ReasoningEffort) for word in get_args(each)}
-    assert efforts == set(tables.EFFORT_READ)
+    assert efforts == set(openai_words.EFFORT_READ)

@@ -19,9 +19,9 @@ from headgate.model.conversation import (
 )
 from headgate.model.dialect import Dialect
 from headgate.model.request import RequestHead
+from headgate.protocols import openai_words
 from headgate.protocols.head_fields import invalid
 from headgate.protocols.members import Members, is_object, is_string, string_of
-from headgate.protocols.openai_chat import tables
 from headgate.protocols.openai_chat.message_reader import read_turns
 from headgate.protocols.openai_chat.parts import take_cache
 from headgate.protocols.openai_chat.tools import read_choice, read_tools
@@ -116,7 +116,7 @@ def _read_effort(members: Members, name: str) -> Effort | None:
     raw = members.raw(name)
     if raw is None:
         return None
-    effort = tables.EFFORT_READ.get(string_of(raw, members.at(name)))
+    effort = openai_words.EFFORT_READ.get(string_of(raw, members.at(name)))
     if effort is None:
         members.put_back(name, raw)
     return effort
@@ -147,7 +147,7 @@ def _read_output(members: Members) -> tuple[OutputFormat | None, dict[str, Raw]]
         return None, {}
     members.put_back("response_format", raw)
     said = members.needed_members("response_format")
-    kind = tables.FORMAT_READ.get(said.needed("type"))
+    kind = openai_words.FORMAT_READ.get(said.needed("type"))
     if kind is None:
         return OutputFormat(FormatKind.FOREIGN, raw=raw), {}
     if kind is not FormatKind.JSON_SCHEMA:

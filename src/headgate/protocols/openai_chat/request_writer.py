@@ -9,6 +9,7 @@ from msgspec import Raw
 from headgate.model.conversation import FormatKind, OutputFormat, Reasoning, Request, Sampling
 from headgate.model.dialect import Dialect
 from headgate.model.losses import Lost
+from headgate.protocols import openai_words
 from headgate.protocols.canonical import Target, Written
 from headgate.protocols.openai_chat import tables
 from headgate.protocols.openai_chat.losses import Losses
@@ -73,7 +74,7 @@ def _sampling(sampling: Sampling, losses: Losses) -> dict[str, object]:
 def _output(output: OutputFormat | None, losses: Losses) -> dict[str, object]:
     if output is None:
         return {}
-    word = tables.FORMAT_WRITTEN[output.kind]
+    word = openai_words.FORMAT_WRITTEN[output.kind]
     if word is None:
         if losses.own and output.raw is not None:
             return {"response_format": output.raw}
@@ -112,11 +113,11 @@ def _reasoning(request: Request, losses: Losses) -> dict[str, object]:
             losses.lost.add(Lost.REASONING)
         return {}
     effort = wanted_effort(reasoning, request.max_output)
-    return {} if effort is None else {"reasoning_effort": tables.EFFORT_WRITTEN[effort]}
+    return {} if effort is None else {"reasoning_effort": openai_words.EFFORT_WRITTEN[effort]}
 
 
 def _own_reasoning(reasoning: Reasoning) -> dict[str, object]:
-    effort = None if reasoning.effort is None else tables.EFFORT_WRITTEN[reasoning.effort]
+    effort = None if reasoning.effort is None else openai_words.EFFORT_WRITTEN[reasoning.effort]
     said = (("max_tokens", reasoning.budget), ("enabled", reasoning.enabled), ("summary", reasoning.summary))
     members: dict[str, object] = {name: value for name, value in said if value is not None}
     merge(members, reasoning.extra)

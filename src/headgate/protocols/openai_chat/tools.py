@@ -13,6 +13,7 @@ from headgate.model.content import ToolKind
 from headgate.model.conversation import ChoiceMode, Request, ServerTool, Tool, ToolChoice
 from headgate.model.dialect import Dialect
 from headgate.model.losses import Lost
+from headgate.protocols import openai_words
 from headgate.protocols.head_fields import invalid
 from headgate.protocols.members import Members, is_object, is_string, string_of
 from headgate.protocols.openai_chat import tables
@@ -88,7 +89,7 @@ def read_choice(request: Members) -> ToolChoice | None:
 
 def _read_choice(raw: Raw, name: str = "tool_choice") -> ToolChoice:
     if is_string(raw):
-        mode = tables.CHOICE_READ.get(string_of(raw, name))
+        mode = openai_words.CHOICE_READ.get(string_of(raw, name))
         return ToolChoice(ChoiceMode.FOREIGN, raw=raw) if mode is None else ToolChoice(mode)
     if not is_object(raw):
         raise invalid(name, f"{name} must be a string or an object")
@@ -97,7 +98,7 @@ def _read_choice(raw: Raw, name: str = "tool_choice") -> ToolChoice:
     except (ValueError, RecursionError):
         return ToolChoice(ChoiceMode.FOREIGN, raw=raw)
     if isinstance(choice, _AllowedChoice):
-        mode = tables.CHOICE_READ.get(choice.allowed_tools.mode)
+        mode = openai_words.CHOICE_READ.get(choice.allowed_tools.mode)
         names = tuple(_named(each)[0] for each in choice.allowed_tools.tools)
         return ToolChoice(ChoiceMode.FOREIGN, raw=raw) if mode is None else ToolChoice(mode, allowed=names)
     named, kind = _named(choice)
@@ -175,7 +176,7 @@ def _write_choice(choice: ToolChoice, request: Request, losses: Losses, tools: b
         return {}
     if choice.mode is ChoiceMode.NAMED:
         return {"tool_choice": _reference(choice.name or "", choice.kind)}
-    word = tables.CHOICE_WRITTEN[choice.mode]
+    word = openai_words.CHOICE_WRITTEN[choice.mode]
     if choice.allowed is None:
         return {"tool_choice": word}
     kinds = {tool.name: tool.kind for tool in request.tools if isinstance(tool, Tool)}

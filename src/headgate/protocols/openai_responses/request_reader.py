@@ -12,6 +12,7 @@ from headgate.model.content import Role, Text, Turn
 from headgate.model.conversation import Effort, FormatKind, OutputFormat, Reasoning, Request, Sampling
 from headgate.model.dialect import Dialect
 from headgate.model.request import RequestHead
+from headgate.protocols import openai_words
 from headgate.protocols.head_fields import given, invalid
 from headgate.protocols.members import Members, is_null, items_of, string_of
 from headgate.protocols.openai_responses import tables
@@ -142,7 +143,7 @@ def _read_reasoning(members: Members) -> Reasoning | None:
     word = said.text("effort")
     effort: Effort | None = None
     if word is not None:
-        effort = tables.EFFORT_READ.get(word)
+        effort = openai_words.EFFORT_READ.get(word)
         if effort is None:
             said.put_back("effort", Raw(msgspec.json.encode(word)))
     return Reasoning(effort=effort, summary=said.text("summary"), extra=said.rest())
@@ -170,7 +171,7 @@ def _read_format(text: Members) -> tuple[OutputFormat | None, dict[str, Raw]]:
         return None, {}
     text.put_back("format", raw)
     form = text.needed_members("format")
-    kind = tables.FORMAT_READ.get(form.needed("type"))
+    kind = openai_words.FORMAT_READ.get(form.needed("type"))
     if kind is None:
         return OutputFormat(FormatKind.FOREIGN, raw=raw), {}
     if kind is not FormatKind.JSON_SCHEMA:

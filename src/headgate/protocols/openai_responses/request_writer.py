@@ -9,6 +9,7 @@ from msgspec import Raw
 from headgate.model.conversation import Effort, FormatKind, OutputFormat, Reasoning, Request, Sampling
 from headgate.model.dialect import Dialect
 from headgate.model.losses import Lost
+from headgate.protocols import openai_words
 from headgate.protocols.canonical import Target, Written
 from headgate.protocols.openai_responses import tables
 from headgate.protocols.openai_responses.losses import Losses
@@ -103,7 +104,7 @@ def _text(request: Request, losses: Losses) -> dict[str, object]:
 def _format(output: OutputFormat | None, losses: Losses) -> object:
     if output is None:
         return None
-    word = tables.FORMAT_WRITTEN[output.kind]
+    word = openai_words.FORMAT_WRITTEN[output.kind]
     if word is None:
         if losses.own:
             return output.raw
@@ -127,7 +128,7 @@ def _reasoning(request: Request, losses: Losses, include: list[str]) -> dict[str
     if reasoning is None:
         return {}
     if losses.own:
-        effort = None if reasoning.effort is None else tables.EFFORT_WRITTEN[reasoning.effort]
+        effort = None if reasoning.effort is None else openai_words.EFFORT_WRITTEN[reasoning.effort]
         said = (("effort", effort), ("summary", reasoning.summary))
         members: dict[str, object] = {name: value for name, value in said if value is not None}
         return {"reasoning": merge(members, reasoning.extra)}
@@ -146,7 +147,7 @@ def _foreign_reasoning(
     members: dict[str, Any] = {}
     effort = wanted_effort(reasoning, max_output)
     if effort is not None:
-        members["effort"] = tables.EFFORT_WRITTEN[effort]
+        members["effort"] = openai_words.EFFORT_WRITTEN[effort]
     if effort is not Effort.NONE:
         summary = _summary(reasoning, losses)
         if summary is not None:

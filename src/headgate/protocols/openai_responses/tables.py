@@ -6,7 +6,6 @@ Words: the OpenAI SDK's types (openai.types.responses).
 from typing import Final
 
 from headgate.model.content import Role, ToolKind
-from headgate.model.conversation import ChoiceMode, Effort, FormatKind
 from headgate.model.dialect import Dialect
 from headgate.model.events import Finish
 
@@ -86,40 +85,6 @@ INCOMPLETE_WRITTEN: Final[dict[Finish, str | None]] = {
     Finish.UNKNOWN: None,
 }
 """Why an answer is incomplete; None: it is complete."""
-
-CHOICE_READ: Final = {"auto": ChoiceMode.AUTO, "none": ChoiceMode.NONE, "required": ChoiceMode.REQUIRED}
-
-CHOICE_WRITTEN: Final[dict[ChoiceMode, str | None]] = {
-    ChoiceMode.AUTO: "auto",
-    ChoiceMode.NONE: "none",
-    ChoiceMode.REQUIRED: "required",
-    ChoiceMode.NAMED: None,
-    ChoiceMode.FOREIGN: None,
-}
-"""None: it is an object."""
-
-EFFORT_READ: Final = {
-    "none": Effort.NONE,
-    "minimal": Effort.MINIMAL,
-    "low": Effort.LOW,
-    "medium": Effort.MEDIUM,
-    "high": Effort.HIGH,
-    "xhigh": Effort.XHIGH,
-    "max": Effort.MAX,
-}
-
-EFFORT_WRITTEN: Final[dict[Effort, str]] = {effort: word for word, effort in EFFORT_READ.items()}
-
-FORMAT_READ: Final = {
-    "text": FormatKind.TEXT,
-    "json_object": FormatKind.JSON_OBJECT,
-    "json_schema": FormatKind.JSON_SCHEMA,
-}
-
-FORMAT_WRITTEN: Final[dict[FormatKind, str | None]] = {
-    **{kind: word for word, kind in FORMAT_READ.items()},
-    FormatKind.FOREIGN: None,
-}
 
 TOOL_TYPE: Final[dict[ToolKind, str]] = {ToolKind.FUNCTION: "function", ToolKind.CUSTOM: "custom"}
 

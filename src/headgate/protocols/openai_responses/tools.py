@@ -13,6 +13,7 @@ from headgate.model.content import ToolKind
 from headgate.model.conversation import ChoiceMode, Request, ServerTool, Tool, ToolChoice
 from headgate.model.dialect import Dialect
 from headgate.model.losses import Lost
+from headgate.protocols import openai_words
 from headgate.protocols.head_fields import invalid
 from headgate.protocols.members import Members, is_object, is_string, objects_of, string_of
 from headgate.protocols.openai_responses import tables
@@ -65,7 +66,7 @@ def read_choice(request: Members, tools: tuple[Tool | ServerTool, ...]) -> ToolC
     if raw is None:
         return None
     if is_string(raw):
-        mode = tables.CHOICE_READ.get(string_of(raw, "tool_choice"))
+        mode = openai_words.CHOICE_READ.get(string_of(raw, "tool_choice"))
         return ToolChoice(ChoiceMode.FOREIGN, raw=raw) if mode is None else ToolChoice(mode)
     if not is_object(raw):
         raise invalid("tool_choice", "tool_choice must be a string or an object")
@@ -87,7 +88,7 @@ def _allowed_choice(raw: Raw, tools: tuple[Tool | ServerTool, ...]) -> ToolChoic
         choice = _allowed.decode(raw)
     except (ValueError, RecursionError):
         return None
-    mode = tables.CHOICE_READ.get(choice.mode)
+    mode = openai_words.CHOICE_READ.get(choice.mode)
     kinds = _kinds(tools)
     if choice.type != "allowed_tools" or mode is None or any(_kind(kinds, each) != each.type for each in choice.tools):
         return None
@@ -163,7 +164,7 @@ def _write_choice(choice: ToolChoice, request: Request, losses: Losses, tools: b
         return {}
     if choice.mode is ChoiceMode.NAMED:
         return {"tool_choice": {"type": tables.TOOL_TYPE[choice.kind], "name": choice.name or ""}}
-    word = tables.CHOICE_WRITTEN[choice.mode]
+    word = openai_words.CHOICE_WRITTEN[choice.mode]
     if choice.allowed is None or (choice.mode is ChoiceMode.NONE and not losses.own):
         return {"tool_choice": word}
     kinds = _kinds(request.tools)
