@@ -1,6 +1,7 @@
 """The program `headgate`, and `python -m headgate`: the command line, quiet at a Ctrl-C from its first import on."""
 
 import os
+import signal
 import sys
 
 INTERRUPTED = 130
@@ -18,6 +19,10 @@ def main() -> None:
         app(prog_name="headgate")
     except KeyboardInterrupt:
         sys.exit(INTERRUPTED)
+    finally:
+        # All is done: another Ctrl-C ends what Python still tidies up, without a word.
+        if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+            signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 if __name__ == "__main__":

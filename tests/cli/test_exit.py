@@ -73,6 +73,20 @@ def test_ctrl_c_during_the_first_imports_ends_with_130_and_no_word(tmp_path: Pat
     assert (result.returncode, result.stdout, result.stderr) == (130, b"", b"")
 
 
+def test_ctrl_c_when_all_is_done_ends_what_is_left_without_a_word(tmp_path: Path) -> None:
+    code = (
+        "import atexit, os, signal, sys\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+        "atexit.register(os.kill, os.getpid(), signal.SIGINT)\n"
+        "sys.argv[1:] = ['completion', 'bash']\n"
+        "from headgate.__main__ import main\n"
+        "main()\n"
+    )
+    result = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, timeout=60, check=False)
+    assert (result.returncode, result.stderr) == (-signal.SIGINT, b"")
+    assert b"complete -F _headgate headgate" in result.stdout
+
+
 def test_the_module_is_the_program(tmp_path: Path) -> None:
     result = subprocess.run([sys.executable, "-m", "headgate", "uage"], cwd=tmp_path, capture_output=True, check=False)
     assert result.returncode == 2

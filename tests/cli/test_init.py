@@ -3,6 +3,7 @@
 import functools
 import json
 import os
+import shlex
 import stat
 from collections.abc import Iterator
 from pathlib import Path
@@ -92,6 +93,13 @@ def test_another_file_is_named_in_what_to_type_next(run: Run, folder: Path) -> N
     result = run("init", "--config", str(folder / "other.yaml"), env=KEYS)
     assert f"headgate serve --config {folder / 'other.yaml'}" in result.stdout
     assert run("check", "--config", "other.yaml", env=KEYS).exit_code == 0
+
+
+def test_what_to_type_next_can_be_typed_in_any_folder(run: Run, folder: Path) -> None:
+    (folder / "a b; touch c").mkdir()
+    path = folder / "a b; touch c" / "other.yaml"
+    told = run("init", "--config", str(path), env=KEYS).stdout
+    assert shlex.split(told.partition("then ")[2]) == ["headgate", "serve", "--config", str(path)]
 
 
 def test_printing_writes_nothing_and_keeps_notes_apart(run: Run, folder: Path) -> None:

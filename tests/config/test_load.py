@@ -209,7 +209,7 @@ def test_the_usual_file_is_found_and_a_named_one_goes_before_it(tmp_path: Path) 
 
 @pytest.mark.parametrize("kind", ["folder", "pipe", "link to nothing", "loop"])
 def test_what_has_the_usual_name_and_is_no_file_is_never_passed_over(tmp_path: Path, kind: str) -> None:
-    """Docker makes a folder where a file to mount is missing; a start as if there were none would be another gateway."""
+    """Docker makes a folder where a file to mount is missing; a start without one is another gateway."""
     usual = tmp_path / "headgate.yaml"
     match kind:
         case "folder":

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
+import psutil  # type: ignore[import-untyped]
 import pytest
 from tests.demo.conftest import HEADGATE, PATIENCE, environment, running, spoil, start
 
@@ -74,6 +75,31 @@ def test_an_impatient_second_signal_changes_nothing(tmp_path: Path) -> None:
     assert process.returncode == 130
     assert "Traceback" not in stderr
     assert running(tmp_path) == []
+
+
+@pytest.mark.parametrize("stage", [folder_made, a_call_ended])
+def test_a_key_held_down_leaves_nothing_behind(tmp_path: Path, stage: Callable[[Path], bool]) -> None:
+    process = start(tmp_path, "--svg", "demo.svg")
+    until(lambda: stage(tmp_path), process)
+    deadline = time.monotonic() + PATIENCE
+    while process.poll() is None and time.monotonic() < deadline:
+        process.send_signal(signal.SIGINT)
+        time.sleep(0.0005)
+    _, stderr = process.communicate(timeout=PATIENCE)
+    assert process.returncode in {130, -signal.SIGINT}
+    assert "Traceback" not in stderr
+    assert running(tmp_path) == []
+    assert not folder_made(tmp_path)
+
+
+def test_a_gateway_does_not_outlive_a_demo_that_was_killed(tmp_path: Path) -> None:
+    process = start(tmp_path, "--svg", "demo.svg")
+    until(lambda: a_call_ended(tmp_path), process)
+    others = [one for one in running(tmp_path) if one.pid != process.pid]
+    assert len(others) >= 2  # its gateway, a worker
+    process.kill()
+    process.communicate(timeout=PATIENCE)
+    assert psutil.wait_procs(others, timeout=PATIENCE)[1] == []
 
 
 def test_ctrl_c_on_the_live_screen_gives_the_terminal_back(tmp_path: Path) -> None:

@@ -263,3 +263,13 @@ def test_the_variables_of_options_are_taken(tmp_path: Path) -> None:
         assert "http://localhost:" in started.until("(2 workers)")
         assert started.stop() == 0
     assert (there / "headgate.db").exists()
+
+
+def test_modules_of_the_folder_are_not_taken_for_headgates_own(tmp_path: Path) -> None:
+    """People start it among their own programs, which may be called like any library."""
+    for name in ("uvloop", "queue", "secrets", "headgate"):
+        (tmp_path / f"{name}.py").write_text("open('taken', 'w').close()\nraise SystemExit('not yours')\n")
+    with Start(tmp_path, env={"OPENAI_API_KEY": "k"}) as started:
+        started.until(LAST)
+        assert started.stop() == 0
+    assert not (tmp_path / "taken").exists()

@@ -2,7 +2,9 @@
 
 import asyncio
 import os
+import shlex
 import socket
+import sys
 from collections.abc import Iterator
 from contextlib import AsyncExitStack, contextmanager
 from pathlib import Path
@@ -19,7 +21,7 @@ from headgate.ledger.locks import FileLock, make_directory, try_hold
 from headgate.runtime.clock import SYSTEM
 from headgate.runtime.logs import configure_logs
 from headgate.runtime.ports import PortTaken, reserve
-from headgate.runtime.supervisor import StartFailed, Supervisor, on_signals, python_module
+from headgate.runtime.supervisor import StartFailed, Supervisor, on_signals
 from headgate.surfaces.admin.server import AdminServer
 from headgate.surfaces.configured import Configured, Reloader
 from headgate.surfaces.first_start import (
@@ -36,7 +38,8 @@ from headgate.surfaces.first_start import (
 
 log = structlog.get_logger("headgate.supervisor")
 
-WORKER_MODULE = "headgate.surfaces.data.serve"
+WORKER = (sys.executable, "-P", "-m", "headgate.surfaces.data.serve")
+"""`-P`: what lies in the working folder is not imported, however it is called."""
 SWEEP_PERIOD = 1.0
 """Seconds between two looks for dead incarnations."""
 EARLY_LEVEL = "info"
@@ -79,7 +82,7 @@ async def _serve(configured: Configured, greeting: "Greeting", *, as_json: bool)
         # The address and not the name: Granian takes no names, and all workers must listen on the same.
         address, port = stack.enter_context(_reserved(settings)).getsockname()[:2]
         start = configured.start(address, port)
-        supervisor = Supervisor(python_module(WORKER_MODULE), settings.workers, start, SYSTEM, settings.drain_timeout)
+        supervisor = Supervisor(WORKER, settings.workers, start, SYSTEM, settings.drain_timeout)
         reload = Reloader(configured, supervisor, address, port)
         admin = AdminServer(settings, ledger, supervisor, reload)
         await _listen(stack, admin, settings)
@@ -166,7 +169,7 @@ def _only_one(ledger: Ledger, settings: Settings) -> FileLock:
         reason = f"{cause.strerror}: {cause.filename}" if isinstance(cause, OSError) else str(error)
         raise ServeFailed(
             f"Cannot lock the ledger {ledger.url.shown}: {reason}. "
-            f"Make it and its folder writable for this user: chmod u+w {state.parent} {state}; "
+            f"Make it and its folder writable for this user: chmod u+w {shlex.join([str(state.parent), str(state)])}; "
             + (NO_FILE_HINT if settings.config_path is None else "or name another ledger.url")
         ) from None
     if lock is None:

@@ -1,6 +1,7 @@
 """`headgate init`."""
 
 import os
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -55,7 +56,7 @@ def _tell(path: Path, found: "Found", notes: list[str]) -> None:
     for note in notes:
         say(f"note: {note}")
     usual = path == Path.cwd() / "headgate.yaml"
-    option = "" if usual else f" --config {path}"
+    option = "" if usual else f" --config {shlex.quote(str(path))}"
     if found.simulated:
         say(f"Next: headgate sim & headgate serve{option}")
     else:

@@ -13,6 +13,7 @@ from collections.abc import Awaitable, Callable, Coroutine
 from pathlib import Path
 from typing import Any, Self
 
+from headgate.config.compile import ledger_url
 from headgate.ledger.engine import open_ledger
 from headgate.ledger.keys import create_key
 from headgate.surfaces.demo.board import DemoFailed
@@ -24,7 +25,7 @@ STOP_PATIENCE = 20.0
 """Seconds that it may take to end; then it is killed."""
 _SERVES = re.compile(r"headgate serves (http://\S+)")
 _PASSED = ("PATH", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "TMPDIR", "LD_LIBRARY_PATH", "SYSTEMROOT", "VIRTUAL_ENV")
-_COMMAND = (sys.executable, "-P", "-c", "from headgate.surfaces.cli.main import app; app(prog_name='headgate')")
+_COMMAND = (sys.executable, "-P", "-m", "headgate.surfaces.demo.leash")
 _TAIL = 6
 
 Guarded = Callable[[Coroutine[Any, Any, None]], Awaitable[None]]
@@ -37,7 +38,7 @@ class Place:
         self.folder = folder
         self.config = folder / "headgate.yaml"
         self.log = folder / "gateway.log"
-        self.ledger = open_ledger(f"sqlite:///{folder / 'headgate.db'}")
+        self.ledger = open_ledger(ledger_url("sqlite:///headgate.db", folder))
         self.key = self.key_id = ""
 
     @classmethod
@@ -104,7 +105,7 @@ class Gateway:
                 "serve",
                 "--config",
                 str(self._place.config),
-                stdin=asyncio.subprocess.DEVNULL,
+                stdin=asyncio.subprocess.PIPE,  # nothing is written: its end is that of the demo
                 stdout=asyncio.subprocess.PIPE,
                 stderr=log,
                 cwd=self._place.folder,

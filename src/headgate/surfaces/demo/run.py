@@ -69,7 +69,8 @@ def run(options: Options, signals: Signals) -> int:
         raise  # the folder stays: the gateway's log says why
     except BaseException:  # an interruption above all; it is raised again
         if place is not None:
-            place.remove()
+            with signals.deferred():
+                place.remove()
         raise
     with contextlib.closing(place.ledger):
         if options.svg is not None:
@@ -94,11 +95,12 @@ async def _traffic(
     options: Options, place: Place, board: Board, at: datetime, console: Console, signals: Signals
 ) -> SimServer:
     """Start simulator and gateway, make all calls, and end both. Return the simulator for its bill."""
-    signals.attend()
     live = not options.once and not options.as_json and sys.stdout.isatty() and not console.is_dumb_terminal
     delays = live or options.svg is not None
     sim = SimServer(seed=options.seed, delays=delays)
-    async with sim, contextlib.AsyncExitStack() as stack:
+    async with contextlib.AsyncExitStack() as stack:
+        stack.enter_context(signals.attend())
+        await stack.enter_async_context(sim)
         place.write(config_text(sim.port, at))
         with _busy(options, "Starting the gateway"):
             gateway = await stack.enter_async_context(Gateway(place, signals.guarded))

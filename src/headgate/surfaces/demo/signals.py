@@ -15,7 +15,7 @@ class Interrupted(BaseException):
 
 
 class Signals:
-    """Within the block a signal raises Interrupted where Python stands, or cancels the task that attends to them.
+    """Within the block the first signal raises Interrupted where Python stands, or cancels the task that attends to it.
 
     What is `guarded` is done to its end; signals take effect after it.
     """
@@ -40,18 +40,25 @@ class Signals:
             raise Interrupted from None
 
     def install(self) -> None:
-        """Let signals raise Interrupted from now on; a loop takes them away as it ends. Raises Interrupted."""
-        for number in self._before:
-            signal.signal(number, self._raise)
+        """Let signals raise Interrupted from now on. Raises Interrupted."""
+        self._take()
         self._check()
 
-    def attend(self) -> None:
-        """From now on, until its loop ends, let signals cancel the task that is running. Raises Interrupted."""
+    @contextlib.contextmanager
+    def attend(self) -> Iterator[None]:
+        """Within the block, in a loop, let signals cancel the task that is running. Raises Interrupted."""
         self._task = asyncio.current_task()
         loop = asyncio.get_running_loop()
         for number in self._before:
             loop.add_signal_handler(number, self._cancel)
-        self._check()
+        try:
+            self._check()
+            yield
+        finally:
+            # Before the loop closes, which would have signals written to what is closed already.
+            for number in self._before:
+                loop.remove_signal_handler(number)
+            self._take()
 
     async def guarded(self, work: Coroutine[Any, Any, None]) -> None:
         """Do some work to its end, whatever signals come."""
@@ -67,15 +74,20 @@ class Signals:
     def deferred(self) -> Iterator[None]:
         """Within the block nothing is interrupted. Raises Interrupted at its end if a signal came."""
         self._busy = True
+        self._take()
         try:
             yield
         finally:
             self._busy = False
         self._check()
 
+    def _take(self) -> None:
+        for number in self._before:
+            signal.signal(number, self._raise)
+
     def _raise(self, *_: object) -> None:
-        self._asked = True
-        if not self._busy:
+        first, self._asked = not self._asked, True
+        if first and not self._busy:
             raise Interrupted
 
     def _cancel(self) -> None:
