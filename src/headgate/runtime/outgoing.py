@@ -91,7 +91,9 @@ def outgoing(canonical: Canonical, route: Route) -> Outgoing:
     assert endpoint is not None, "the plan has only routes that can be asked"
     if endpoint is not head.endpoint:
         return _translated(canonical, route, endpoint)
-    if endpoint in SHAPED and (route.shaping.filters or MARK in head.body or canonical.is_strange(route.provider)):
+    if endpoint in SHAPED and (
+        route.shaping.filters or head.body.find(MARK) >= 0 or canonical.is_strange(route.provider)
+    ):
         return _translated(canonical, route, endpoint)
     return _as_it_came(head, route)
 
