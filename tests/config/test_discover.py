@@ -15,6 +15,7 @@ from headgate.config.vendors import BASE_URLS, VENDORS
 from headgate.ledger.keys import SECRET_PREFIX
 from headgate.model.dialect import Kind
 from headgate.model.local import LOCAL, Listed, Listing, Place, Trouble
+from headgate.policy.select import resolve
 
 AT = datetime(2026, 11, 21, tzinfo=UTC)
 OLLAMA = Place("ollama", "127.0.0.1", 11_434)
@@ -161,6 +162,25 @@ def test_what_is_listed_and_cannot_be_used_is_said() -> None:
     assert found.simulated
     words = ("lists no model", "may cost", "Headgate", "asks for a key", "did not answer")
     assert [word for word, note in zip(words, found.notes, strict=True) if word not in note] == []
+
+
+def test_who_listens_on_a_usual_port_gets_no_calls_that_are_meant_for_a_vendor(tmp_path: Path) -> None:
+    env = {"OPENAI_API_KEY": "sk-5ecre7", "ANTHROPIC_API_KEY": "sk-ant-5ecre7"}
+    theirs = (
+        "gpt-5-nano",
+        "gpt-5-nano-2025-08-07",
+        "claude-haiku-4-5",
+        "gemini-2.5-pro",
+        "o3",
+        "text-embedding-3-small",
+    )
+    ours = ("gpt-oss:20b", "gpt-j-6b", "openai/gpt-oss-20b", "qwen3:8b", "olmo-2", "gemma3:4b")
+    found = discover(env, [Listing(OLLAMA, tuple(Listed(name, "library") for name in (*theirs, *ours)))])
+    catalog = compiled(found, env, tmp_path).catalog
+    assert list(catalog.providers["ollama"].routes) == list(ours)
+    assert "meant for the vendor" in found.notes[0]
+    asked = (resolve(catalog, name) for name in theirs)
+    assert not any(route.provider.name == "ollama" for one in asked if one is not None for route in one.routes)
 
 
 ODD = [

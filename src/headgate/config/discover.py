@@ -4,6 +4,7 @@ Pure: what the environment holds and what the servers list is given; surfaces/fi
 """
 
 import ipaddress
+import re
 from collections.abc import Iterable, Iterator, Mapping
 
 import msgspec
@@ -39,6 +40,9 @@ _OWNERS = {
 }
 _SOLD_BY = frozenset({"openai", "openai-internal", "system", "anthropic", "google"})
 """`owned_by` of models that cost money: whoever lists them is a proxy, and `price: free` would be untrue."""
+
+_VENDORS_OWN = re.compile(r"(?:gpt-\d|chatgpt-|o[134](?:-|$)|claude-|gemini-\d|text-embedding-(?:3|ada)-?)", re.ASCII)
+"""Begins names of models that nobody can run at home. LocalAI, for one, calls its own ones `gpt-4`."""
 
 
 class FoundProvider(msgspec.Struct, frozen=True):
@@ -163,11 +167,17 @@ def _lister(listing: Listing, taken: set[str], notes: list[str]) -> FoundProvide
     if sold is not None:
         notes.append(f"{place.shown} lists models of '{sold}', so it may cost; name it in headgate.yaml with its price")
         return None
-    models = tuple(_nameable(listing.models))
+    listed = [model for model in listing.models if not _VENDORS_OWN.match(model.name)]
+    if len(listed) < len(listing.models):
+        notes.append(
+            f"{place.shown} lists models by vendors' own names, such as gpt-4; they are not used, or calls meant for the "
+            "vendor could go there. Name it in headgate.yaml if you mean it"
+        )
+    models = tuple(_nameable(listed))
     if not models:
         notes.append(f"{name} ({place.shown}) lists no model that can be named; not used")
         return None
-    left_out = len({model.name for model in listing.models}) - len(models)
+    left_out = len({model.name for model in listed}) - len(models)
     if left_out:
         notes.append(f"{name} ({place.shown}): {_count(left_out, 'model')} left out, too many or with unusable names")
     if name in taken:

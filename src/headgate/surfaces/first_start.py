@@ -111,7 +111,8 @@ def curl(url: str, endpoint: Endpoint, model: str, secret: str | None) -> str:
         case _:
             body |= said
     key = [] if secret is None else ["-H", shlex.quote(f"authorization: Bearer {secret}")]
-    text = json.dumps(body, ensure_ascii=False, separators=(",", ":"))
+    # In ASCII: what a terminal's encoding lacks would be spelled out in a way that is no JSON.
+    text = json.dumps(body, separators=(",", ":"))
     words = ["curl", "-s", f"{url}/v1/{endpoint.value}", *key, "-H", "'content-type: application/json'"]
     return " ".join([*words, "-d", shlex.quote(text)])
 
