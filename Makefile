@@ -6,6 +6,8 @@ READY := $(VENV)/.ready
 # What `make demo` needs: Headgate itself, without the tools of tests and checks.
 RUNS := $(VENV)/.runs
 LOCKER := build/lock
+# The clients that `make test-clients` runs: many packages, so in an environment of their own.
+CLIENTS := build/clients
 ARGS ?=
 # Workers of pytest: as many as there are cores unless told.
 JOBS ?= auto
@@ -13,10 +15,10 @@ JOBS ?= auto
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo setup test check lint format types imports ceilings soak bench bench-peers lock clean
+.PHONY: help demo setup test test-clients check lint format types imports ceilings soak goldens bench bench-peers lock clean
 
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 define made_venv
 @$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Headgate needs Python >= 3.11; try make PYTHON=python3.12")'
@@ -44,8 +46,21 @@ setup: $(READY) ## Make .venv with everything that tests and checks need
 test: $(READY) ## Run the tests (ARGS="-k name" chooses)
 	$(BIN)/python -m pytest -n $(JOBS) --dist worksteal $(ARGS)
 
+$(CLIENTS)/.ready: requirements/clients.lock requirements/build.lock pyproject.toml
+	@$(CLIENTS)/bin/python -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv $(CLIENTS)
+	$(CLIENTS)/bin/python -m pip install --quiet --require-hashes --only-binary :all: \
+		-r requirements/clients.lock -r requirements/build.lock
+	$(CLIENTS)/bin/python -m pip install --quiet --no-deps --no-build-isolation -e .
+	@touch $@
+
+test-clients: $(CLIENTS)/.ready ## Run real clients and agent frameworks against every kind of upstream
+	$(CLIENTS)/bin/python -m pytest -n $(JOBS) --dist worksteal -m clients tests/clients $(ARGS)
+
 soak: $(READY) ## Run what takes longer than the tests may
 	$(BIN)/python -m pytest -n 0 -m soak $(ARGS)
+
+goldens: $(READY) ## Write the golden files of translated requests and answers anew; says which changed
+	$(BIN)/python -m tests.goldens
 
 check: lint types imports ceilings ## Lint, format, types, import contracts, ceilings
 
@@ -80,6 +95,7 @@ lock: ## Write the lock files anew (ARGS=--upgrade for newer versions)
 	test -x $(LOCKER)/bin/uv || { $(PYTHON) -m venv $(LOCKER) && $(LOCKER)/bin/python -m pip install --quiet uv; }
 	$(LOCK) $(ARGS) pyproject.toml -o requirements/run.lock
 	$(LOCK) $(ARGS) pyproject.toml --group pyproject.toml:dev -c requirements/run.lock -o requirements/test.lock
+	$(LOCK) $(ARGS) pyproject.toml --group pyproject.toml:clients -c requirements/test.lock -o requirements/clients.lock
 	$(LOCK) $(ARGS) --group pyproject.toml:build -c requirements/test.lock -o requirements/build.lock
 
 clean: ## Remove what was built and cached, .venv too

@@ -52,9 +52,14 @@ class Translated(NamedTuple):
     error: str | None = None
 
 
+def compact(body: Json) -> bytes:
+    """Return JSON as the SDKs send it."""
+    return json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode()
+
+
 def head_of(name: str, body: Json) -> RequestHead:
     """Return the head of a client's request; raises HeadgateError (400)."""
-    return codec_for(ENDPOINT[name]).read_head(ENDPOINT[name], json.dumps(body, ensure_ascii=False).encode())
+    return codec_for(ENDPOINT[name]).read_head(ENDPOINT[name], compact(body))
 
 
 def read(name: str, body: Json) -> Request:
@@ -149,7 +154,7 @@ def answer_to(client: str, upstream: str, body: Json, asked: Json | None = None)
     reader = translator_for(ENDPOINT[upstream]).answer_reader(reply.request)
     writer = translator_for(ENDPOINT[client]).answer_writer(reply)
     translating = WholeTranslation(codec_for(ENDPOINT[upstream]), reader, writer)
-    translating.feed(json.dumps(body, ensure_ascii=False).encode())
+    translating.feed(compact(body))
     (piece,) = translating.finish()
     lost = dropped(writer.lost, (), reply.head.dialect)
     return Translated(piece.data, lost, translating.reported(), (piece.kind,), translating.error_message)

@@ -67,7 +67,7 @@ def _chat_content(completion: Json) -> Json:
         {
             **{name: value for name, value in _said(choice["message"]).items() if name != "parsed"},
             "finish": choice["finish_reason"],
-            "logprobs": _said(choice.get("logprobs") or {}),
+            "logprobs": _without_bytes(_said(choice.get("logprobs") or {})),
         }
         for choice in completion["choices"]
     ]
@@ -76,6 +76,13 @@ def _chat_content(completion: Json) -> Json:
             call.pop("index", None)
             call.get("function", {}).pop("parsed_arguments", None)
     return {"model": completion["model"], "choices": choices, "usage": _said(completion.get("usage") or {})}
+
+
+def _without_bytes(logprobs: Any) -> Any:
+    """Return logprobs without the tokens' bytes, which the deltas of responses do not tell."""
+    if isinstance(logprobs, dict):
+        return {name: _without_bytes(value) for name, value in logprobs.items() if name != "bytes"}
+    return [_without_bytes(each) for each in logprobs] if isinstance(logprobs, list) else logprobs
 
 
 def _responses_content(response: Json) -> Json:

@@ -66,10 +66,20 @@ def test_a_streamed_request_is_the_same_request(path: Path) -> None:
         assert sent == body
 
 
+def _typed(path: Path) -> list[str]:
+    """Return the clients whose SDK must have types for an answer; a block it does not know is passed to its own."""
+    return [name for name in NAMES if name != path.stem or path.parent.name != "unknown_blocks"]
+
+
+def _is_cut(path: Path, client: str) -> bool:
+    """Tell an answer that ends within a call's arguments: what was cut streams as it came, but is no JSON object."""
+    return path.parent.name == "arguments_cut" and client == "messages"
+
+
 @pytest.mark.parametrize("path", WHOLE, ids=title)
 def test_clients_get_whole_answers_of_their_sdk(path: Path) -> None:
     held = load(path)
-    for client in NAMES:
+    for client in _typed(path):
         valid_answer(client, held[f"to {client}"]["body"])
 
 
@@ -78,10 +88,10 @@ def test_the_sdk_makes_of_a_stream_what_the_whole_answer_says(path: Path) -> Non
     """Streams that have no whole answer beside them need only be such that the accumulator takes them."""
     streams = sections(path)
     whole = path.with_suffix(".json")
-    for client in NAMES:
+    for client in _typed(path):
         request = {**ASKING[client], **asked(path, client)}
         accumulated = content_of_stream(client, streams[f"to {client}"].encode(), request)
-        if whole.exists():
+        if whole.exists() and not _is_cut(path, client):
             assert accumulated == content_of_body(client, load(whole)[f"to {client}"]["body"])
 
 
@@ -93,7 +103,7 @@ def test_stream_and_whole_answer_lose_the_same(path: Path) -> None:
         part = text.split(f": ======== to {client}\n")[1]
         line = part.partition("\n")[0]
         lost = line.removeprefix(": dropped: ") if line.startswith(": dropped: ") else None
-        assert lost == held[f"to {client}"].get("dropped"), client
+        assert _is_cut(path, client) or lost == held[f"to {client}"].get("dropped"), client
 
 
 def test_every_input_is_pretty_json() -> None:
