@@ -160,6 +160,13 @@ def test_what_is_wrong_is_met_with_silence_and_nothing_is_made(folder: Path, con
     assert [one.name for one in folder.iterdir()] == ["headgate.yaml"]
 
 
+def test_a_pipe_in_the_place_of_a_file_is_not_waited_for(folder: Path) -> None:
+    os.mkfifo(folder / "headgate.db")
+    assert asked("zsh", folder, ["keys", "rotate", ""]) == "\n"
+    os.mkfifo(folder / "headgate.yaml")
+    assert asked("zsh", folder, ["calls", "--model", ""]) == "\n"
+
+
 def test_without_a_ledger_none_is_made(folder: Path) -> None:
     assert in_bash(folder, "headgate keys rotate ") == []
     assert list(folder.iterdir()) == []

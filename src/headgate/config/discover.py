@@ -170,8 +170,8 @@ def _lister(listing: Listing, taken: set[str], notes: list[str]) -> FoundProvide
     listed = [model for model in listing.models if not _VENDORS_OWN.match(model.name)]
     if len(listed) < len(listing.models):
         notes.append(
-            f"{place.shown} lists models by vendors' own names, such as gpt-4; they are not used, or calls meant for the "
-            "vendor could go there. Name it in headgate.yaml if you mean it"
+            f"{place.shown} lists models by vendors' own names, such as gpt-4; they are not used, or calls meant for "
+            "the vendor could go there. Name it in headgate.yaml if you mean it"
         )
     models = tuple(_nameable(listed))
     if not models:

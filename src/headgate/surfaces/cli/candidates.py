@@ -136,8 +136,12 @@ class _Setting:
         url = str(self._section("ledger").get("url", f"{_SQLITE}headgate.db"))
         if not url.startswith(_SQLITE):
             return []
+        file = self._folder / Path(url.removeprefix(_SQLITE)).expanduser()
+        # A pipe would be waited for.
+        if not file.is_file():
+            return []
         try:
-            return question(Names(self._folder / Path(url.removeprefix(_SQLITE)).expanduser()))
+            return question(Names(file))
         except (sqlite3.Error, OSError):
             return []
 
