@@ -16,6 +16,7 @@ class Lost(StrEnum):
     LOGPROBS = "logprobs"
     TOP_LOGPROBS = "top_logprobs"
     N = "n"
+    MAX_OUTPUT = "max_tokens"  # raised to the least that the upstream takes
     STOP = "stop"
     USER = "user"
     METADATA = "metadata"

@@ -16,7 +16,8 @@ class Target(msgspec.Struct, frozen=True):
     """The upstream that a request is written for.
 
     `provider` is its name, `upstream_name` what it calls the model. `max_output` in tokens replaces the client's
-    maximum, None leaves it; `default_max_output` is sent where the client named none and the dialect must have one.
+    maximum, None leaves it; `default_max_output` is sent where the client named none and the dialect must have one;
+    `model_max_output` is what the model can make at most, None where nobody knows.
     `max_tokens`: a chat upstream that knows only the older name of `max_completion_tokens`.
     """
 
@@ -24,6 +25,7 @@ class Target(msgspec.Struct, frozen=True):
     upstream_name: str
     max_output: int | None = None
     default_max_output: int = 4096
+    model_max_output: int | None = None
     max_tokens: bool = False
 
 
@@ -31,12 +33,14 @@ class Written(msgspec.Struct, frozen=True):
     """A request's body for an upstream, and what it could not carry.
 
     `unknown` names the client's members that no other dialect knows, as paths in the client's own words without
-    indexes (`messages.content.foo`).
+    indexes (`messages.content.foo`). `max_output`: the tokens that the body allows for one choice, None where it
+    names no maximum.
     """
 
     body: bytes
     lost: frozenset[Lost] = frozenset()
     unknown: frozenset[str] = frozenset()
+    max_output: int | None = None
 
 
 class Reply(msgspec.Struct, frozen=True):

@@ -123,6 +123,7 @@ def _translated(canonical: Canonical, route: Route, endpoint: Endpoint) -> Outgo
         route.provider.name,
         route.upstream_name,
         default_max_output=output_maximum(msgspec.structs.replace(client, n=1), route),
+        model_max_output=route.max_output,
         max_tokens=not knows_newest_maximum(route.provider),
     )
     written = translator.write_request(request, target)
@@ -139,6 +140,7 @@ def _translated(canonical: Canonical, route: Route, endpoint: Endpoint) -> Outgo
         body=body,
         fields=client.fields if dialect is client.dialect else {},
         include_usage=True,
+        max_output=client.max_output if written.max_output is None else written.max_output,
         n=client.n if dialect is client.dialect else 1,
     )
     if dialect is client.dialect and not route.shaping.filters:

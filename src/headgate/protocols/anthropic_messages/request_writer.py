@@ -46,7 +46,7 @@ def write_request(request: Request, target: Target) -> Written:
     cache_mark(body, request.cache)
     owned = ("output_config", "metadata") if writing.own else ()
     writing.extras(body, {name: raw for name, raw in request.extra.items() if name not in owned}, "")
-    return Written(_encode(body), frozenset(writing.lost), frozenset(writing.unknown))
+    return Written(_encode(body), frozenset(writing.lost), frozenset(writing.unknown), thought.max_tokens)
 
 
 def _thought(writing: Writing, *, forced: bool) -> Thought:

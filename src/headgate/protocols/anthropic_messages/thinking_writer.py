@@ -119,7 +119,10 @@ def _effort(effort: Effort, writing: Writing) -> str | None:
 
 
 def _budget(thought: Thought, reasoning: Reasoning, effort: Effort, writing: Writing) -> None:
-    """Set a budget within the output maximum, which gives way only where nobody but Headgate chose it."""
+    """Set a budget within the output maximum, which gives way only where nobody but Headgate chose it.
+
+    It never gives way beyond what the model can make: the API refuses such a maximum.
+    """
     room = thought.max_tokens
     chosen = writing.request.max_output is not None or writing.target.max_output is not None
     budget = budget_of(effort, room)
@@ -129,7 +132,9 @@ def _budget(thought: Thought, reasoning: Reasoning, effort: Effort, writing: Wri
     if budget is None:
         return
     if not chosen:
-        thought.max_tokens = room + budget
+        most = writing.target.model_max_output
+        thought.max_tokens = room + budget if most is None else max(min(room + budget, most), room)
+        budget = min(budget, thought.max_tokens - 1)
     thought.thinking = {"type": "enabled", "budget_tokens": budget}
 
 

@@ -54,7 +54,7 @@ def write_request(request: Request, target: Target) -> Written:
     body |= _reasoning(request, losses)
     body |= _about(request, losses)
     merge(body, _extras(request, losses))
-    return Written(_encode(body), frozenset(losses.lost), frozenset(losses.unknown))
+    return Written(_encode(body), frozenset(losses.lost), frozenset(losses.unknown), most)
 
 
 def _sampling(sampling: Sampling, losses: Losses) -> dict[str, object]:

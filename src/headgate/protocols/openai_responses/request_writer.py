@@ -44,6 +44,8 @@ def write_request(request: Request, target: Target) -> Written:
     most = target.max_output
     if most is None and request.max_output is not None:
         most = request.max_output if losses.own else max(request.max_output, MIN_OUTPUT)
+        if most != request.max_output:
+            losses.lost.add(Lost.MAX_OUTPUT)
     if most is not None:
         body["max_output_tokens"] = most
     include: list[str] = []
@@ -57,7 +59,7 @@ def write_request(request: Request, target: Target) -> Written:
     elif include:
         body[INCLUDE] = include
     merge(body, _extras(request, losses))
-    return Written(_encode(body), frozenset(losses.lost), frozenset(losses.unknown))
+    return Written(_encode(body), frozenset(losses.lost), frozenset(losses.unknown), most)
 
 
 def _sampling(sampling: Sampling, losses: Losses, include: list[str]) -> dict[str, object]:
