@@ -150,10 +150,15 @@ class ChoiceWriter:
         return tables.FINISH_WRITTEN[finish]
 
     def message(self) -> dict[str, object]:
-        """Return the message of a whole answer; call it after `last_deltas`."""
+        """Return the message of a whole answer; call it after `last_deltas`.
+
+        Where nothing was said its content is an empty text, as a stream's role frame has it: only a message that holds
+        something else has none.
+        """
+        something_else = bool(self._refused or self._tools or self._outputs)
         message: dict[str, object] = {
             "role": "assistant",
-            "content": "".join(self._texts) if self._texts else None,
+            "content": "".join(self._texts) if self._texts or not something_else else None,
             "refusal": "".join(self._refusal) if self._refused else None,
             "annotations": self._annotations(),
             **self._outputs,

@@ -165,6 +165,8 @@ class ResponsesAnswerWriter(AnswerWriter):
             case _ if getattr(event, "choice", 1) == 0:
                 self._begin(out)
                 self._write_block(event, out)
+            case _ if getattr(event, "choice", 0):
+                self.lost.add(Lost.N)  # an answer of this dialect has no choices
             case _:
                 pass
 
