@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shlex
 import shutil
 import sqlite3
 import subprocess
@@ -35,6 +36,17 @@ def run(code: str, *arguments: str) -> str:
     )
     assert done.returncode == 0, done.stderr
     return done.stdout
+
+
+def test_what_to_type_about_a_foreign_file_moves_nothing_and_is_quoted(tmp_path: Path) -> None:
+    """A ledger may be a link: advice to move its target away would be about any file of the machine."""
+    foreign = tmp_path / "a b; touch c"
+    foreign.write_text("no database, and longer than a header of one" * 4)
+    (tmp_path / "headgate.db").symlink_to(foreign)
+    with pytest.raises(LedgerUnusable, match="is not an SQLite database") as caught:
+        open_ledger(f"sqlite:///{tmp_path / 'headgate.db'}").migrate()
+    typed = str(caught.value).partition("what it is: ")[2].partition("; then ")[0]
+    assert shlex.split(typed) == ["file", str(foreign)]
 
 
 def test_a_missing_directory_is_named(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sqlite3
 from enum import StrEnum
 from pathlib import Path
@@ -120,8 +121,7 @@ _SQLITE_ADVICE = {
     sqlite3.SQLITE_PERM: "may not be opened. Make it readable and writable for this user: chmod u+rw {path}",
     sqlite3.SQLITE_FULL: "cannot grow: the disk is full. Free some space (look with: df -h {folder})",
     sqlite3.SQLITE_IOERR: "cannot be read or written (I/O error). Look at the disk: df -h {folder}; dmesg",
-    sqlite3.SQLITE_NOTADB: "is not an SQLite database. Name another in ledger.url, or move it away: "
-    "mv {path} {path}.old",
+    sqlite3.SQLITE_NOTADB: "is not an SQLite database. Look what it is: file {path}; then name another in ledger.url",
     sqlite3.SQLITE_CORRUPT: "is damaged. Restore it from a backup, or rescue it: "
     "sqlite3 {path} .recover | sqlite3 {path}.rescued",
     sqlite3.SQLITE_CANTOPEN: "cannot be opened. May this user read and write it and its directory? "
@@ -147,7 +147,9 @@ def translate_sqlite(error: sqlite3.Error, path: Path) -> StoreAbsent | BadRow:
     advice = _SQLITE_ADVICE.get(code)
     if advice is None:
         return StoreAbsent(f"The ledger {path} cannot be used: {error}. Check it with: headgate check")
-    return StoreAbsent(f"The ledger {path} " + advice.format(path=path, folder=path.parent))
+    return StoreAbsent(
+        f"The ledger {path} " + advice.format(path=shlex.quote(str(path)), folder=shlex.quote(str(path.parent)))
+    )
 
 
 _PG_ADVICE = {
