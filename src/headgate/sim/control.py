@@ -1,19 +1,30 @@
 """The control API under /_sim: queue faults, look at what came and what it would have cost."""
 
+from collections import deque
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import msgspec
 
 from headgate.sim.ask import Json
-from headgate.sim.directive import Queued, parse_options
+from headgate.sim.bill import Bill
+from headgate.sim.directive import FaultQueue, Queued, parse_options
 from headgate.sim.faults import TABLE
+from headgate.sim.record import SimRequest
 from headgate.sim.script import Reply, json_reply
 
-if TYPE_CHECKING:
-    from headgate.sim.brain import Brain
-
 _PREFIX = "/_sim"
+
+
+class Vendor(Protocol):
+    """What the control API sees and changes of the simulated vendor."""
+
+    faults: FaultQueue
+    bill: Bill
+    requests: deque[SimRequest]
+
+    def release(self) -> None:
+        """Let every answer that is held go on."""
 
 
 def owns(path: str) -> bool:
@@ -21,14 +32,14 @@ def owns(path: str) -> bool:
     return path == _PREFIX or path.startswith(_PREFIX + "/")
 
 
-def reply(brain: "Brain", method: str, path: str, body: bytes) -> Reply:
+def reply(vendor: Vendor, method: str, path: str, body: bytes) -> Reply:
     """Answer a request of the control API; errors are {"error": words} with 400 or 404."""
     handler = _HANDLERS.get((method, path.partition("?")[0]))
     if handler is None:
         known = ", ".join(f"{verb} {place}" for verb, place in _HANDLERS)
         return json_reply(404, {"error": f"no {method} {path}; there are {known}"})
     try:
-        return json_reply(200, handler(brain, body))
+        return json_reply(200, handler(vendor, body))
     except ValueError as error:
         return json_reply(400, {"error": str(error)})
 
@@ -50,44 +61,44 @@ def queue(body: Any) -> Queued:
     return Queued(parse_options(options), times, str(match.get("model", "")), str(match.get("endpoint", "")))
 
 
-def _add(brain: "Brain", body: bytes) -> Json:
+def _add(vendor: Vendor, body: bytes) -> Json:
     try:
         entry = msgspec.json.decode(body)
     except msgspec.DecodeError as error:
         raise ValueError(f"sim: no JSON: {error}") from error
     for one in entry if isinstance(entry, list) else [entry]:
-        brain.faults.add(queue(one))
-    return {"waiting": brain.faults.waiting}
+        vendor.faults.add(queue(one))
+    return {"waiting": vendor.faults.waiting}
 
 
-def _clear(brain: "Brain", _body: bytes) -> Json:
-    brain.faults.clear()
+def _clear(vendor: Vendor, _body: bytes) -> Json:
+    vendor.faults.clear()
     return {"waiting": []}
 
 
-def _waiting(brain: "Brain", _body: bytes) -> Json:
-    return {"waiting": brain.faults.waiting, "table": TABLE}
+def _waiting(vendor: Vendor, _body: bytes) -> Json:
+    return {"waiting": vendor.faults.waiting, "table": TABLE}
 
 
-def _requests(brain: "Brain", _body: bytes) -> Json:
-    return {"requests": [record.public() for record in brain.requests]}
+def _requests(vendor: Vendor, _body: bytes) -> Json:
+    return {"requests": [record.public() for record in vendor.requests]}
 
 
-def _forget(brain: "Brain", _body: bytes) -> Json:
-    brain.requests.clear()
+def _forget(vendor: Vendor, _body: bytes) -> Json:
+    vendor.requests.clear()
     return {"requests": []}
 
 
-def _bill(brain: "Brain", _body: bytes) -> Json:
-    return {"models": brain.bill.by_model, "usage": brain.bill.usage, "lines": len(brain.bill.lines)}
+def _bill(vendor: Vendor, _body: bytes) -> Json:
+    return {"models": vendor.bill.by_model, "usage": vendor.bill.usage, "lines": len(vendor.bill.lines)}
 
 
-def _release(brain: "Brain", _body: bytes) -> Json:
-    brain.release()
+def _release(vendor: Vendor, _body: bytes) -> Json:
+    vendor.release()
     return {"released": True}
 
 
-_HANDLERS: dict[tuple[str, str], Callable[["Brain", bytes], Json]] = {
+_HANDLERS: dict[tuple[str, str], Callable[[Vendor, bytes], Json]] = {
     ("GET", "/_sim/faults"): _waiting,
     ("POST", "/_sim/faults"): _add,
     ("DELETE", "/_sim/faults"): _clear,
