@@ -505,7 +505,7 @@ def test_members_about_the_call() -> None:
         "store": True,
         "safety_identifier": "s",
     }
-    assert (result.lost, set(result.unknown)) == ({Lost.MAX_OUTPUT}, {"prediction"})
+    assert (result.lost, set(result.unknown)) == (frozenset({Lost.MAX_OUTPUT}), {"prediction"})
     assert result.max_output == 16
     bounded = RESPONSES.write_request(foreign(max_output=5), Target("p", "m", max_output=3))
     assert body_of(bounded)["max_output_tokens"] == 3
