@@ -205,13 +205,75 @@ def test_the_attempts_decide_the_clients_error(kinds: list[FailureKind], kind: E
     assert (error.retry_after is not None) == promises
 
 
+def told(kind: FailureKind, what: ErrorKind | None, param: str | None = None) -> Failure:
+    return Failure(kind, "said", 400, told=what, param=param)
+
+
+def test_a_prompt_that_is_too_long_is_told_in_both_vendors_words() -> None:
+    long = told(FailureKind.REQUEST_REJECTED, ErrorKind.CONTEXT_LENGTH_EXCEEDED)
+    error = answer_for([("a/m", failed(FailureKind.CUT)), ("p/m", long)], prompt="input")
+    assert (error.kind, error.status, error.param) == (ErrorKind.CONTEXT_LENGTH_EXCEEDED, 400, "input")
+    assert "prompt is too long" in error.message
+    assert "maximum context length" in error.message
+
+
+@pytest.mark.parametrize(
+    ("what", "kind"),
+    [
+        (ErrorKind.RATE_LIMIT_EXCEEDED, ErrorKind.RATE_LIMIT_EXCEEDED),
+        (ErrorKind.SERVICE_UNAVAILABLE, ErrorKind.SERVICE_UNAVAILABLE),
+        (ErrorKind.UPSTREAM_TIMEOUT, ErrorKind.UPSTREAM_TIMEOUT),
+        (None, ErrorKind.UPSTREAM_ERROR),
+    ],
+)
+def test_an_error_inside_a_200_is_told_like_its_status(what: ErrorKind | None, kind: ErrorKind) -> None:
+    error = answer_for([("p/m", told(FailureKind.ERROR_EVENT, what))])
+    assert error.kind is kind
+    assert (error.retry_after is not None) == (kind in (ErrorKind.RATE_LIMIT_EXCEEDED, ErrorKind.SERVICE_UNAVAILABLE))
+
+
+@pytest.mark.parametrize("first", [True, False])
+def test_a_route_that_was_never_asked_does_not_decide(first: bool) -> None:
+    failures = [("p/m", failed(FailureKind.RATE_LIMITED, 429, 7))]
+    failures.insert(0 if first else 1, ("q/m", told(FailureKind.UNTRANSLATABLE, ErrorKind.UNTRANSLATABLE)))
+    error = answer_for(failures)
+    assert (error.kind, error.retry_after) == (ErrorKind.RATE_LIMIT_EXCEEDED, 7)
+    assert "untranslatable" in error.message
+
+
+def test_a_request_that_nobody_can_read_names_its_member() -> None:
+    unread = told(FailureKind.UNTRANSLATABLE, ErrorKind.INVALID_REQUEST, "messages")
+    error = answer_for([("p/m", unread), ("q/m", unread)])
+    assert (error.kind, error.param) == (ErrorKind.INVALID_REQUEST, "messages")
+
+
+@pytest.mark.parametrize("kind", [FailureKind.UPSTREAM_AUTH, FailureKind.UPSTREAM_BILLING])
+def test_a_refusal_of_the_gateways_account_is_not_the_clients(kind: FailureKind) -> None:
+    error = answer_for([("p/m", failed(kind, 401))])
+    assert error.kind is ErrorKind.UPSTREAM_ERROR
+    assert "the gateway's own credential or account, not yours" in error.message
+
+
+def test_an_answer_that_had_begun_broke_off() -> None:
+    error = answer_for([("p/m", failed(FailureKind.CUT))], begun=True)
+    assert error.message == "The answer broke off: p/m: cut"
+
+
+def test_a_model_that_no_upstream_knows_is_the_requests_member() -> None:
+    assert answer_for([("p/m", failed(FailureKind.MODEL_UNAVAILABLE, 404))]).param == "model"
+
+
 def test_an_upstreams_413_stays_one() -> None:
     assert answer_for([("p/m", failed(FailureKind.REQUEST_REJECTED, 413))]).status == 413
 
 
-@given(st.lists(st.sampled_from(FailureKind), min_size=1, max_size=5))
-def test_every_combination_has_an_answer_and_never_402(kinds: list[FailureKind]) -> None:
-    error = answer_for([("p/m", failed(kind, 402, 1, "m" * 300)) for kind in kinds])
+@given(
+    st.lists(st.sampled_from(FailureKind), min_size=1, max_size=5),
+    st.lists(st.sampled_from([None, *ErrorKind]), min_size=5, max_size=5),
+)
+def test_every_combination_has_an_answer_and_never_402(kinds: list[FailureKind], told: list[ErrorKind | None]) -> None:
+    said = zip(kinds, told, strict=False)
+    error = answer_for([("p/m", Failure(kind, "m" * 300, 402, 1, what)) for kind, what in said])
     assert error.status in {400, 404, 429, 500, 502, 503, 504}
     assert error.retry_after is None or error.retry_after >= 1
     assert all(kind.value in error.message for kind in kinds)

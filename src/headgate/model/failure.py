@@ -4,6 +4,8 @@ from enum import StrEnum
 
 import msgspec
 
+from headgate.model.errors import ErrorKind
+
 
 class FailureKind(StrEnum):
     # said by the upstream, before content
@@ -35,9 +37,13 @@ class Failure(msgspec.Struct, frozen=True, gc=False):
     """One attempt's failure. `message` is safe to show: no credential, at most 300 characters.
 
     `retry_after_ns` is what the upstream asked for, in ns. `status` is its HTTP status, 0 where none came.
+    `told` is what the client is told of it where the kind alone would say less; `param` names the member of the
+    client's request that is at fault.
     """
 
     kind: FailureKind
     message: str
     status: int = 0
     retry_after_ns: int | None = None
+    told: ErrorKind | None = None
+    param: str | None = None

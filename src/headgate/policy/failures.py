@@ -158,19 +158,24 @@ def seconds_up(wait_ns: int) -> int:
     return max(1, -(-wait_ns // SECOND_NS))
 
 
-def answer_for(failures: list[tuple[str, Failure]]) -> HeadgateError:
+def answer_for(failures: list[tuple[str, Failure]], *, prompt: str | None = None, begun: bool = False) -> HeadgateError:
     """Return the client's error after every attempt of a call failed.
 
-    `failures` are (route name, failure) in the order of the attempts. Raises ValueError if there is none.
+    `failures` are (route name, failure) in the order of the attempts. `prompt` names the request's member that
+    is at fault where it is too long. `begun`: the answer had begun and broke off. Raises ValueError if nothing failed.
     """
     if not failures:
         raise ValueError("no attempt failed")
-    kind = _answer_kind([failure for _, failure in failures])
+    # What was never sent says nothing of the upstreams that were asked.
+    asked = [failure for _, failure in failures if failure.kind is not FailureKind.UNTRANSLATABLE]
+    deciding = asked or [failure for _, failure in failures]
+    kind = _answer_kind(deciding)
     retry_after = None
     if kind in (ErrorKind.RATE_LIMIT_EXCEEDED, ErrorKind.SERVICE_UNAVAILABLE):
-        retry_after = seconds_up(min(cooldown_ns(failure) for _, failure in failures))
+        retry_after = seconds_up(min(cooldown_ns(failure) for failure in deciding))
     said = "; ".join(_said(route, failure) for route, failure in failures)
-    return HeadgateError(kind, f"{_OPENING[kind]} {said}"[:MAX_MESSAGE], retry_after=retry_after)
+    message = f"{_BROKE_OFF if begun else _opening(kind, deciding)} {said}"
+    return HeadgateError(kind, message[:MAX_MESSAGE], param=_param(kind, deciding, prompt), retry_after=retry_after)
 
 
 _OPENING: dict[ErrorKind, str] = {
@@ -179,29 +184,66 @@ _OPENING: dict[ErrorKind, str] = {
     ErrorKind.UPSTREAM_TIMEOUT: "The upstream did not answer in time:",
     ErrorKind.UPSTREAM_ERROR: "No upstream could answer:",
     ErrorKind.MODEL_NOT_FOUND: "No upstream knows the model:",
-    ErrorKind.INVALID_REQUEST: "The upstream refused the request:",
+    # Both vendors' words: clients look for them before they shorten a conversation.
+    ErrorKind.CONTEXT_LENGTH_EXCEEDED: "The prompt is too long, it exceeds the model's maximum context length:",
+    ErrorKind.INVALID_REQUEST: "The upstream refused the request, in its own words:",
     ErrorKind.REQUEST_TOO_LARGE: "The upstream refused the request as too large:",
     ErrorKind.UNTRANSLATABLE: "No route can carry the request whole:",
     ErrorKind.INTERNAL_ERROR: "The call failed inside the gateway:",
 }
 
 
+_BROKE_OFF = "The answer broke off:"
+_NOT_YOURS = "The upstream refused the gateway's own credential or account, not yours:"
+_UNREADABLE = "The request cannot be translated for another dialect:"
+_REFUSED_KINDS = frozenset({FailureKind.UPSTREAM_AUTH, FailureKind.UPSTREAM_BILLING})
+_LIKE: dict[ErrorKind, FailureKind] = {
+    ErrorKind.RATE_LIMIT_EXCEEDED: FailureKind.RATE_LIMITED,
+    ErrorKind.SERVICE_UNAVAILABLE: FailureKind.OVERLOADED,
+    ErrorKind.UPSTREAM_TIMEOUT: FailureKind.UPSTREAM_TIMEOUT,
+}
+"""An error inside a 200 is told like the status that it should have had."""
+
+
+def _opening(kind: ErrorKind, failures: list[Failure]) -> str:
+    if kind is ErrorKind.UPSTREAM_ERROR and all(failure.kind in _REFUSED_KINDS for failure in failures):
+        return _NOT_YOURS
+    if kind is ErrorKind.INVALID_REQUEST and failures[-1].kind is FailureKind.UNTRANSLATABLE:
+        return _UNREADABLE
+    return _OPENING[kind]
+
+
+def _param(kind: ErrorKind, failures: list[Failure], prompt: str | None) -> str | None:
+    if kind is ErrorKind.CONTEXT_LENGTH_EXCEEDED:
+        return prompt
+    if kind is ErrorKind.MODEL_NOT_FOUND:
+        return "model"
+    return failures[-1].param
+
+
 def _answer_kind(failures: list[Failure]) -> ErrorKind:
-    kinds = {failure.kind for failure in failures}
     last = failures[-1]
-    if last.kind is FailureKind.REQUEST_REJECTED:
-        return ErrorKind.REQUEST_TOO_LARGE if last.status == 413 else ErrorKind.INVALID_REQUEST
+    kinds = {failure.kind if failure.told is None else _LIKE.get(failure.told, failure.kind) for failure in failures}
+    if last.told is ErrorKind.CONTEXT_LENGTH_EXCEEDED:
+        return last.told
     if kinds == {FailureKind.UNTRANSLATABLE}:
-        return ErrorKind.UNTRANSLATABLE
-    if last.kind is FailureKind.INTERNAL:
-        return ErrorKind.INTERNAL_ERROR
+        return ErrorKind.INVALID_REQUEST if last.told is ErrorKind.INVALID_REQUEST else ErrorKind.UNTRANSLATABLE
+    match last.kind:
+        case FailureKind.REQUEST_REJECTED:
+            return ErrorKind.REQUEST_TOO_LARGE if last.status == 413 else ErrorKind.INVALID_REQUEST
+        case FailureKind.INTERNAL:
+            return ErrorKind.INTERNAL_ERROR
+    return _answer_of_upstreams(last, kinds)
+
+
+def _answer_of_upstreams(last: Failure, kinds: set[FailureKind]) -> ErrorKind:
     if kinds == {FailureKind.RATE_LIMITED}:
         return ErrorKind.RATE_LIMIT_EXCEEDED
     if kinds <= _BUSY or last.kind is FailureKind.STORE_UNAVAILABLE:
         return ErrorKind.SERVICE_UNAVAILABLE
     if kinds == {FailureKind.MODEL_UNAVAILABLE}:
         return ErrorKind.MODEL_NOT_FOUND
-    if last.kind in _TIMEOUTS:
+    if last.kind in _TIMEOUTS or last.told is ErrorKind.UPSTREAM_TIMEOUT:
         return ErrorKind.UPSTREAM_TIMEOUT
     return ErrorKind.UPSTREAM_ERROR
 

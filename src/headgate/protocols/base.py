@@ -11,6 +11,7 @@ from headgate.model.dialect import Endpoint
 from headgate.model.errors import HeadgateError
 from headgate.model.request import RequestHead
 from headgate.model.usage import Reported, Usage
+from headgate.protocols.failure_cause import Cause, failure_cause
 from headgate.protocols.failure_text import failure_text
 from headgate.protocols.json_object import is_object, members_of
 from headgate.protocols.sse import FrameSplitter, is_frame, parse_frame
@@ -18,6 +19,7 @@ from headgate.protocols.sse import FrameSplitter, is_frame, parse_frame
 QUICK_LIMIT: Final = 1024 * 1024
 """Larger chunks are always split, so that the limit on a frame holds for them too."""
 
+NO_CAUSE: Final = Cause()
 _decoder: Final = msgspec.json.Decoder()
 
 
@@ -46,8 +48,8 @@ class StreamScanner(ABC):
     that the client did not ask for are left out. Pieces do not depend on how the stream was chunked.
 
     `complete`: every choice has its finish reason, so the answer is whole even if no terminal frame comes.
-    `error_type` is the upstream's own name for the error (`overloaded_error`). `streamed_output_bytes` counts
-    the bytes of all content frames, an upper bound of the text in them.
+    `error_type` is the upstream's own name for the error (`overloaded_error`), `error_cause` what it is about.
+    `streamed_output_bytes` counts the bytes of all content frames, an upper bound of the text in them.
     """
 
     __slots__ = (
@@ -55,6 +57,7 @@ class StreamScanner(ABC):
         "_splitter",
         "complete",
         "content_seen",
+        "error_cause",
         "error_message",
         "error_type",
         "finish_reason",
@@ -71,6 +74,7 @@ class StreamScanner(ABC):
         self.complete = False
         self.error_message: str | None = None
         self.error_type: str | None = None
+        self.error_cause = NO_CAUSE
         self.finish_reason: str | None = None
         self.response_id: str | None = None
         self.streamed_output_bytes = 0
@@ -169,13 +173,19 @@ class StreamScanner(ABC):
     def _failed(self, error: object, data: bytes) -> PieceKind:
         """Take note of an error frame; `error` is its error member."""
         self.error_message = failure_text(data)
+        self.error_cause = failure_cause(data)
         kind = error.get("type") or error.get("code") if isinstance(error, dict) else None
         self.error_type = str(kind)[:100] if kind else None
         return PieceKind.ERROR
 
 
 class Codec(ABC):
-    """One dialect, as clients send it and as an upstream of the same dialect takes it."""
+    """One dialect, as clients send it and as an upstream of the same dialect takes it.
+
+    `request_id` is the header in which the vendor's SDK looks for the id of a request.
+    """
+
+    request_id = "x-request-id"
 
     @abstractmethod
     def read_head(self, endpoint: Endpoint, body: bytes) -> RequestHead:

@@ -7,22 +7,26 @@ says of kinds, ends, errors and usage holds: a translated call costs what the sa
 from collections.abc import Sequence
 from typing import Final
 
-from headgate.model.events import Event, Failed, UsageSeen
+from headgate.model.events import Event, Failed, Started, UnknownSeen, UsageSeen
 from headgate.model.usage import Reported, Usage
-from headgate.protocols.base import Codec, Piece, PieceKind, StreamScanner
+from headgate.protocols.base import Codec, MalformedStream, Piece, PieceKind, StreamScanner
 from headgate.protocols.canonical import AnswerReader, AnswerWriter
+from headgate.protocols.failure_cause import Cause, failure_cause
 from headgate.protocols.filters import Filter
 from headgate.protocols.sse import FrameSplitter, parse_frame
 from headgate.protocols.whole import WholeBody
 
 _NO_LIMIT: Final = 2**62
 """Frames have passed the scanner's splitter, which has the limit."""
+_SAYS_NOTHING: Final = frozenset({Started, UsageSeen, UnknownSeen})
+NO_ANSWER: Final = "the upstream's answer is none in its dialect"
+"""An upstream that speaks another dialect than its `kind` must not become an empty answer."""
 
 
 class Translation:
     """One attempt's answer; `scanner` is the upstream's own, `writer` knows what was lost."""
 
-    __slots__ = ("_filters", "_reader", "_scanner", "_splitter", "writer")
+    __slots__ = ("_filters", "_reader", "_said", "_scanner", "_splitter", "writer")
 
     def __init__(
         self, scanner: StreamScanner, reader: AnswerReader, writer: AnswerWriter, filters: Filter | None = None
@@ -31,10 +35,14 @@ class Translation:
         self._scanner = scanner
         self._reader = reader
         self._splitter = FrameSplitter(_NO_LIMIT)
+        self._said = False
         self.writer = writer
 
     def feed(self, chunk: bytes) -> list[Piece]:
-        """Take the upstream's next bytes; return pieces for the client. Raises as StreamScanner.feed."""
+        """Take the upstream's next bytes; return pieces for the client.
+
+        Raises as StreamScanner.feed, and MalformedStream for an answer that is none.
+        """
         pieces = self._scanner.feed(chunk)
         if isinstance(pieces, bytes):
             written = self.writer.frames(self._events(pieces))
@@ -71,10 +79,13 @@ class Translation:
             event, data = parse_frame(frame)
             if data:
                 events += self._reader.frame(event, data)
+        self._said = self._said or _says_something(events)
         return events if self._filters is None else self._filters.feed(events)
 
     def _end(self) -> bytes:
         last: list[Event] = list(self._reader.end())
+        if not (self._said or _says_something(last)):
+            raise MalformedStream(NO_ANSWER)
         if self._filters is not None:
             last = [*self._filters.feed(last), *self._filters.end()]
         reported = self._scanner.reported()
@@ -102,6 +113,10 @@ class Translation:
     @property
     def error_type(self) -> str | None:
         return self._scanner.error_type
+
+    @property
+    def error_cause(self) -> Cause:
+        return self._scanner.error_cause
 
     @property
     def streamed_output_bytes(self) -> int:
@@ -135,13 +150,22 @@ class WholeTranslation(WholeBody):
         if pieces[0].kind is PieceKind.ERROR:
             return [Piece(PieceKind.ERROR, b"")]
         events = list(self._reader.body(pieces[0].data))
+        said = _says_something(events)
         if self._filters is not None:
             events = [*self._filters.feed(events), *self._filters.end()]
         failed = next((event for event in events if isinstance(event, Failed)), None)
         if failed is not None:
             self.error_message = failed.message
+            self.error_cause = failure_cause(pieces[0].data)
             return [Piece(PieceKind.ERROR, b"")]
+        if not said:
+            raise MalformedStream(NO_ANSWER)
         reported = self.reported()
         if reported is not None:
             events.append(UsageSeen(reported))
         return [Piece(PieceKind.TERMINAL, self.writer.body(events))]
+
+
+def _says_something(events: Sequence[Event]) -> bool:
+    """Tell that events hold content or an end."""
+    return any(type(event) not in _SAYS_NOTHING for event in events)

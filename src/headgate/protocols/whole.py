@@ -4,7 +4,8 @@ import msgspec
 from msgspec import Raw
 
 from headgate.model.usage import Reported, Usage
-from headgate.protocols.base import Codec, MalformedStream, Piece, PieceKind
+from headgate.protocols.base import NO_CAUSE, Codec, MalformedStream, Piece, PieceKind
+from headgate.protocols.failure_cause import failure_cause
 from headgate.protocols.failure_text import failure_text
 from headgate.protocols.json_object import members_of
 
@@ -16,12 +17,14 @@ ANSWER_LIMIT = 64 * 1024 * 1024
 
 _ANSWERS = frozenset({"choices", "output", "content", "data", "input_tokens"})
 """Where the answers of the dialects stand; an answer may have an error beside them."""
+_NO_CHOICES = (b"[]", b"null")
+"""OpenRouter's errors may have choices beside them, but none that says anything."""
 
 
 class WholeBody:
     """Gathers a body; valid once `finish` has been called. The same surface as StreamScanner."""
 
-    __slots__ = ("_codec", "_members", "_parts", "_size", "error_message")
+    __slots__ = ("_codec", "_members", "_parts", "_size", "error_cause", "error_message")
 
     complete = False
     content_seen = False
@@ -34,6 +37,7 @@ class WholeBody:
         self._size = 0
         self._members: dict[str, Raw] = {}
         self.error_message: str | None = None
+        self.error_cause = NO_CAUSE
 
     def feed(self, chunk: bytes) -> list[Piece]:
         """Take the next bytes; nothing can be forwarded before the end. Raises MalformedStream beyond the limit."""
@@ -53,6 +57,7 @@ class WholeBody:
         self._members = members
         if _is_error(members):
             self.error_message = failure_text(body)
+            self.error_cause = failure_cause(body)
             return [Piece(PieceKind.ERROR, body)]
         return [Piece(PieceKind.TERMINAL, body)]
 
@@ -78,4 +83,7 @@ class WholeBody:
 def _is_error(members: dict[str, Raw]) -> bool:
     """Tell that a body with a good status is the vendor's error, as OpenRouter and some proxies send it."""
     error = members.get("error")
-    return error is not None and bytes(error) != b"null" and _ANSWERS.isdisjoint(members)
+    if error is None or bytes(error) == b"null":
+        return False
+    choices = members.get("choices")
+    return _ANSWERS.isdisjoint(members) or (choices is not None and bytes(choices) in _NO_CHOICES)

@@ -12,6 +12,8 @@ from headgate.runtime.reply import JSON, STORE_LOST, Reply
 from headgate.runtime.rows import NO_SUMS, OK
 from headgate.runtime.transport import Headers, Transport
 
+SSE = ("content-type", "text/event-stream; charset=utf-8")
+
 
 class Answering(Reply):
     """Base of a call: knows what of the call's state its client is told. `id` is the call's."""
@@ -48,7 +50,7 @@ class Answering(Reply):
             sequence = self._attempt.scanner.next_sequence() if self._attempt else 0
             await self._send_last(self._sender, self._codec.encode_error_event(error, self.id, sequence))
             return
-        headers = [*JSON, *self._own_headers()]
+        headers = [*JSON, (self._codec.request_id, self.id), *self._own_headers()]
         if error.retry_after is not None:
             headers.append(("retry-after", str(error.retry_after)))
         if error.kind in FUTILE:
@@ -59,12 +61,23 @@ class Answering(Reply):
         attempt, head = self._attempt, self._head
         assert attempt is not None
         assert head is not None
-        headers = [*attempt.kept_headers, *self._own_headers()]
+        headers = [*self._kept(attempt), *self._own_headers()]
         if not head.stream:
             headers.append(("x-headgate-cost-basis", self._sums.basis))
             if self._sums.cost_nano is not None:
                 headers.append(("x-headgate-cost-usd", format_usd(self._sums.cost_nano)))
         return headers
+
+    def _kept(self, attempt: Attempt) -> Headers:
+        """Return the upstream's headers that are the client's, with an id of the request where the SDK looks for it."""
+        kept = attempt.kept_headers
+        if (
+            attempt.out.writer is not None and attempt.status == OK
+        ):  # what was written anew is not of the upstream's type
+            kept = [header for header in kept if header[0] != "content-type"]
+            kept.append(SSE if attempt.out.head.stream else JSON[0])
+        named = self._codec.request_id
+        return kept if any(name == named for name, _ in kept) else [*kept, (named, self.id)]
 
     def _own_headers(self) -> Headers:
         headers = [("x-headgate-call", self.id)]

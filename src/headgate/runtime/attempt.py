@@ -1,14 +1,17 @@
 """One upstream request of a call: opened, read, settled into its row."""
 
+import msgspec
 import structlog
 
 from headgate.exchange.events import AttemptFailed, AttemptOpened, Event
+from headgate.model.errors import ErrorKind
 from headgate.model.failure import Failure, FailureKind
 from headgate.model.records import AttemptRow, AttemptState
 from headgate.model.route import Route
 from headgate.policy.estimate import Hold
 from headgate.policy.failures import kind_of_status
 from headgate.policy.truth import Ending, settle
+from headgate.protocols.failure_cause import failure_cause
 from headgate.runtime.clock import Clock
 from headgate.runtime.outgoing import Outgoing
 from headgate.runtime.transport import Headers, Transport
@@ -72,10 +75,21 @@ class Attempt:
             said = await _error_body(answer)
         except UpstreamFailed as error:
             return AttemptFailed(error.failure)
-        key = provider.api_key
-        message = self.out.codec.failure_message(said)
-        failure = failure_of(answer, kind, message, key, self._clock.wall())
-        return AttemptFailed(failure, None if self.out.foreign else hidden(said, key))
+        failure = self._refused(answer, kind, said)
+        passes = not self.out.foreign and failure.kind is kind
+        return AttemptFailed(failure, hidden(said, provider.api_key) if passes else None)
+
+    def _refused(self, answer: Answer, kind: FailureKind, said: bytes) -> Failure:
+        """Return the failure that an error status and its body stand for."""
+        out, cause = self.out, failure_cause(said)
+        if cause.unpaid and kind is FailureKind.REQUEST_REJECTED:
+            kind = FailureKind.UPSTREAM_BILLING
+        message = out.codec.failure_message(said)
+        failure = failure_of(answer, kind, message, self.route.provider.api_key, self._clock.wall())
+        told = cause.told if cause.told is ErrorKind.CONTEXT_LENGTH_EXCEEDED else None
+        # An upstream of another dialect names its own members: one that the client sent as well is the client's too.
+        known = out.writer is not None and cause.param in out.writer.reply.head.fields
+        return msgspec.structs.replace(failure, told=told, param=cause.param if known else None)
 
     async def read_tail(self) -> None:
         """Read what is left of a whole answer, so that its connection can be used again."""

@@ -42,6 +42,7 @@ from headgate.policy.failures import answer_for
 from headgate.policy.patience import RETRY_SOON, overdue
 from headgate.policy.select import plan as plan_call
 from headgate.protocols.codec import FrameTooLarge, MalformedStream, Piece, PieceKind, translator_for
+from headgate.protocols.failure_text import clean
 from headgate.protocols.head_fields import text_of
 from headgate.protocols.whole import ANSWER_LIMIT
 from headgate.runtime.answering import Answering
@@ -66,6 +67,8 @@ TAIL_PATIENCE_NS = 250_000_000
 SECOND_NS = 1_000_000_000
 
 MAX_RESPONSE_ID = 200
+PROMPT_IN = {Endpoint.CHAT: "messages", Endpoint.MESSAGES: "messages", Endpoint.RESPONSES: "input"}
+"""The member of a request that is at fault where the prompt is too long."""
 LEDGER_UNREAD = HeadgateError(
     ErrorKind.SERVICE_UNAVAILABLE, "The gateway cannot look up previous_response_id now; retry.", retry_after=RETRY_SOON
 )
@@ -307,13 +310,15 @@ class Call(Answering):
 
     async def _pieces(self, pieces: list[Piece]) -> None:
         attempt = self._attempt
+        assert attempt is not None
         for piece in pieces:
-            if piece.kind is PieceKind.ERROR:
+            ends = piece.kind is PieceKind.TERMINAL
+            if piece.kind is PieceKind.ERROR or (ends and attempt.scanner.error_message is not None):
                 event: Event = self._error_frame(piece.data)
             else:
                 if piece.kind is PieceKind.CONTENT:
                     self._note_content()
-                event = FrameSeen(piece.kind, self._shown(piece))
+                event = FrameSeen(piece.kind, piece.data)
             await self._obey(self._exchange.handle(event))
             if self._attempt is not attempt:  # what followed in this stream is nobody's any more
                 return
@@ -332,18 +337,12 @@ class Call(Answering):
         assert attempt is not None
         return attempt.route.provider.api_key
 
-    def _shown(self, piece: Piece) -> bytes:
-        """Return a piece as the client may see it: an end that is an error must not repeat the provider's key."""
-        attempt = self._attempt
-        assert attempt is not None
-        failed = piece.kind is PieceKind.TERMINAL and attempt.scanner.error_message is not None
-        return hidden(piece.data, self._key) if failed else piece.data
-
     def _error_frame(self, frame: bytes) -> AttemptFailed:
         attempt = self._attempt
         assert attempt is not None
         message = attempt.scanner.error_message or "the upstream sent an error in its stream"
-        failure = Failure(FailureKind.ERROR_EVENT, hide(message, self._key), attempt.status)
+        told = attempt.scanner.error_cause.told
+        failure = Failure(FailureKind.ERROR_EVENT, hide(message, self._key), attempt.status, told=told)
         return AttemptFailed(failure, None if attempt.out.writer is not None else hidden(frame, self._key))
 
     # -- doing what the exchange says ------------------------------------------------------------
@@ -392,7 +391,8 @@ class Call(Answering):
         try:
             out = outgoing(self._canonical, command.route)
         except HeadgateError as error:
-            return HoldRefused(Failure(FailureKind.UNTRANSLATABLE, error.message))
+            message = clean(error.message)
+            return HoldRefused(Failure(FailureKind.UNTRANSLATABLE, message, told=error.kind, param=error.param))
         self._attempt = Attempt(no, command.route, hold(out.head, command.route), out, self.gate.clock)
         return HOLD_GRANTED
 
@@ -418,7 +418,8 @@ class Call(Answering):
     def _record(self, outcome: Outcome, failures: tuple[tuple[str, Failure], ...], *, passed_on: bool = False) -> None:
         """Hand the rows to the writer; what ends the answer waits on `_committed`."""
         if outcome in (Outcome.FAILED, Outcome.BROKEN) or (outcome is Outcome.REJECTED and failures and not passed_on):
-            self._error = answer_for(list(failures))
+            prompt = PROMPT_IN.get(self.endpoint)
+            self._error = answer_for(list(failures), prompt=prompt, begun=outcome is Outcome.BROKEN)
         head, gate, sums = self._head, self.gate, totals(self._rows)
         self._sums = sums
         row = CallRow(

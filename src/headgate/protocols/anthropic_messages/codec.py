@@ -44,6 +44,8 @@ ERROR_TYPES: Final[dict[ErrorKind, str]] = {
 class AnthropicMessages(Codec):
     """Codec of messages and messages/count_tokens."""
 
+    request_id = "request-id"
+
     def read_head(self, endpoint: Endpoint, body: bytes) -> RequestHead:
         fields = read_object(body)
         model = head_fields.model_of(fields)
@@ -115,8 +117,8 @@ class MessagesScanner(StreamScanner):
         if message is None:
             return PieceKind.CONTENT
         kind = message.get("type")
-        if kind == "error" or event == b"error":
-            error = message.get("error")
+        error = message.get("error")
+        if kind == "error" or event == b"error" or (error and kind is None):
             return self._failed(error or message, data)
         if kind == "message_stop":
             self.terminal_seen = True

@@ -114,8 +114,9 @@ class ResponsesScanner(StreamScanner):
 
     def _classify(self, event: bytes | None, data: bytes) -> PieceKind | None:
         if data.startswith(b"[DONE]"):
-            self.terminal_seen = True
-            return PieceKind.TERMINAL
+            # It ends nothing that said no end itself, and clients would read no further.
+            self.terminal_seen = self._terminal is not None
+            return PieceKind.TERMINAL if self.terminal_seen else None
         message = self._message(data)
         if message is None:
             return PieceKind.CONTENT
