@@ -79,7 +79,25 @@ class _Writer:
             else:
                 content = self._content(turn.blocks, BETWEEN, plain=turn.plain)
                 written.append(self._message(turn, {"content": "" if content is None else content}))
-        return written
+        return written if self._own else self._results_first(written)
+
+    def _results_first(self, messages: list[Message]) -> list[Message]:
+        """Return messages where results follow their calls at once, as servers demand; others may stand between."""
+        ordered: list[Message] = []
+        called: set[object] = set()
+        behind = 0
+        for message in messages:
+            if message["role"] == "tool" and message["tool_call_id"] in called:
+                if any(passed["role"] == "system" for passed in ordered[behind:]):
+                    self._lost.add(Lost.SYSTEM_POSITION)
+                ordered.insert(behind, message)
+                behind += 1
+                continue
+            ordered.append(message)
+            calls = message.get("tool_calls")
+            if isinstance(calls, list):
+                called, behind = {call["id"] for call in calls}, len(ordered)
+        return ordered
 
     def _message(self, turn: Turn, members: Message) -> Message:
         role = (tables.ROLE_WRITTEN if self._own else tables.FOREIGN_ROLE_WRITTEN)[turn.role]

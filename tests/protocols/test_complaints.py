@@ -1,0 +1,285 @@
+"""What users of gateways have reported as broken, each by the thread that tells of it; here it works."""
+
+import json
+from collections.abc import Iterable
+from typing import Any
+
+import pytest
+from tests.goldens.matrix import Json, answer_to, request_for, stream_to
+from tests.protocols.messages.validating import accumulated as message_of
+from tests.protocols.responses.speaking import accumulated as response_of
+
+ARGUMENTS = {"city": "Wien", "days": 3}
+TEXT = json.dumps(ARGUMENTS)
+QUESTION = {"role": "user", "content": "Weather?"}
+
+
+def sse(*frames: Json, done: bool = False) -> list[bytes]:
+    """Return the frames of a stream; those of the two newer dialects are named by their type."""
+    named = (f"event: {frame['type']}\n" if "type" in frame else "" for frame in frames)
+    data = [f"{name}data: {json.dumps(frame)}\n\n".encode() for name, frame in zip(named, frames, strict=True)]
+    return [*data, b"data: [DONE]\n\n"] if done else data
+
+
+def chat(*deltas: Json, finish: str = "stop", usage: Json | None = None) -> list[bytes]:
+    """Return a chat stream; the last frame says how it ended and, with the finish, what it used."""
+    head = {"id": "c", "object": "chat.completion.chunk", "created": 1, "model": "up"}
+    frames: list[Json] = [
+        {**head, "choices": [{"index": 0, "delta": delta, "finish_reason": None}]} for delta in deltas
+    ]
+    last: Json = {**head, "choices": [{"index": 0, "delta": {}, "finish_reason": finish}]}
+    return sse(*frames, last if usage is None else {**last, "usage": usage}, done=True)
+
+
+def call(index: int, name: str, arguments: str, **more: Any) -> Json:
+    """Return a delta with a call that comes in one piece."""
+    function = {"name": name, "arguments": arguments}
+    return {"tool_calls": [{"index": index, "id": f"call_{index}", "type": "function", "function": function, **more}]}
+
+
+def messages(*blocks: Iterable[Json], stop: str = "tool_use", usage: Json | None = None) -> list[bytes]:
+    """Return a messages stream of blocks, each given as its frames without their index."""
+    start: Json = {"id": "msg_1", "type": "message", "role": "assistant", "model": "claude", "content": []}
+    start |= {"stop_reason": None, "stop_sequence": None, "usage": usage or {"input_tokens": 9, "output_tokens": 1}}
+    frames: list[Json] = [{"type": "message_start", "message": start}]
+    for index, block in enumerate(blocks):
+        frames += [{**frame, "index": index} for frame in block]
+        frames.append({"type": "content_block_stop", "index": index})
+    end = {
+        "type": "message_delta",
+        "delta": {"stop_reason": stop, "stop_sequence": None},
+        "usage": {"output_tokens": 5},
+    }
+    return sse(*frames, end, {"type": "message_stop"})
+
+
+def tool_block(identity: str, name: str, *pieces: str) -> list[Json]:
+    use = {"type": "tool_use", "id": identity, "name": name, "input": {}}
+    deltas = [{"type": "input_json_delta", "partial_json": piece} for piece in pieces]
+    return [
+        {"type": "content_block_start", "content_block": use},
+        *({"type": "content_block_delta", "delta": delta} for delta in deltas),
+    ]
+
+
+def said_in(body: bytes) -> list[Json]:
+    """Return the data of a stream's frames."""
+    return [json.loads(line[6:]) for line in body.decode().split("\n") if line.startswith("data: {")]
+
+
+def uses_of(body: bytes) -> list[tuple[str, Any]]:
+    """Return the tool uses that the anthropic SDK makes of a stream."""
+    return [(block.name, block.input) for block in message_of(body).content if block.type == "tool_use"]
+
+
+def test_arguments_that_come_whole_with_the_name_reach_a_messages_client() -> None:
+    """BerriAI/litellm#25561, #25836, #25390: Gemini sends them so, and tool_use arrived with an empty input."""
+    answer = stream_to("messages", "chat", chat(call(0, "weather", TEXT), finish="tool_calls"))
+    assert uses_of(answer.body) == [("weather", ARGUMENTS)]
+    assert message_of(answer.body).stop_reason == "tool_use"
+
+
+def test_arguments_that_only_the_end_of_a_call_tells_reach_every_client() -> None:
+    """BerriAI/litellm#25321: LM Studio sends function_call_arguments.done and no delta."""
+    item = {"type": "function_call", "id": "fc_1", "call_id": "call_1", "name": "weather", "arguments": ""}
+    response = {"id": "resp_1", "object": "response", "created_at": 1, "model": "up", "output": []}
+    stream = sse(
+        {"type": "response.created", "response": {**response, "status": "in_progress"}},
+        {"type": "response.output_item.added", "output_index": 0, "item": item},
+        {"type": "response.function_call_arguments.done", "output_index": 0, "item_id": "fc_1", "arguments": TEXT},
+        {"type": "response.output_item.done", "output_index": 0, "item": item},
+        {"type": "response.completed", "response": {**response, "status": "completed"}},
+    )
+    assert uses_of(stream_to("messages", "responses", stream).body) == [("weather", ARGUMENTS)]
+    frames = said_in(stream_to("chat", "responses", stream).body)
+    pieces = [
+        part["function"].get("arguments", "")
+        for frame in frames
+        for choice in frame["choices"]
+        for part in choice["delta"].get("tool_calls", ())
+    ]
+    assert json.loads("".join(pieces)) == ARGUMENTS
+
+
+def test_text_beside_an_empty_list_of_calls_is_text() -> None:
+    """BerriAI/litellm#29286: vLLM says `tool_calls: []` with every piece of text."""
+    answer = stream_to("messages", "chat", chat(*({"content": word, "tool_calls": []} for word in ("Hel", "lo"))))
+    assert [block.to_dict() for block in message_of(answer.body).content] == [{"type": "text", "text": "Hello"}]
+    assert b"input_json_delta" not in answer.body
+
+
+def test_a_tool_without_arguments_gets_an_empty_object() -> None:
+    """BerriAI/litellm#5063: Claude's empty partial_json became arguments that nobody can parse."""
+    answer = stream_to("chat", "messages", messages(tool_block("toolu_1", "now", "")))
+    pieces = [
+        part["function"].get("arguments", "")
+        for frame in said_in(answer.body)
+        for choice in frame["choices"]
+        for part in choice["delta"].get("tool_calls", ())
+    ]
+    assert "".join(pieces) == "{}"
+
+
+def test_calls_are_numbered_from_zero_whatever_stands_before_them() -> None:
+    """The block's index taken for the call's leaves a hole in the list that SDKs make of them."""
+    text = [
+        {"type": "content_block_start", "content_block": {"type": "text", "text": ""}},
+        {"type": "content_block_delta", "delta": {"type": "text_delta", "text": "Let me look."}},
+    ]
+    two = (tool_block("toolu_1", "weather", '{"city"', ':"Wien"}'), tool_block("toolu_2", "weather", '{"city":"Graz"}'))
+    frames = said_in(stream_to("chat", "messages", messages(text, *two)).body)
+    calls = [part for frame in frames for each in frame["choices"] for part in each["delta"].get("tool_calls", ())]
+    assert [part["index"] for part in calls] == sorted(part["index"] for part in calls)
+    assert {part["index"] for part in calls} == {0, 1}
+    assert [part["id"] for part in calls if "id" in part] == ["toolu_1", "toolu_2"]
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_cached_tokens_are_beside_the_input_for_one_dialect_and_inside_it_for_the_others(stream: bool) -> None:
+    """ericc-ch/copilot-api#88: counted twice, a context meter shows twice the context."""
+    usage = {"prompt_tokens": 1000, "completion_tokens": 5, "total_tokens": 1005}
+    usage |= {"prompt_tokens_details": {"cached_tokens": 900}}
+    if stream:
+        said = message_of(stream_to("messages", "chat", chat({"content": "Hi"}, usage=usage)).body).usage
+        assert (said.input_tokens, said.cache_read_input_tokens) == (100, 900)
+    else:
+        choice = {"index": 0, "message": {"role": "assistant", "content": "Hi"}, "finish_reason": "stop"}
+        whole = {"id": "c", "object": "chat.completion", "created": 1, "model": "up", "choices": [choice]}
+        told = json.loads(answer_to("messages", "chat", {**whole, "usage": usage}).body)["usage"]
+        assert (told["input_tokens"], told["cache_read_input_tokens"]) == (100, 900)
+    back = {"input_tokens": 100, "cache_read_input_tokens": 900, "cache_creation_input_tokens": 0, "output_tokens": 1}
+    text = [{"type": "content_block_start", "content_block": {"type": "text", "text": "Hi"}}]
+    told_chat = said_in(stream_to("chat", "messages", messages(text, stop="end_turn", usage=back)).body)[-1]["usage"]
+    assert (told_chat["prompt_tokens"], told_chat["prompt_tokens_details"]["cached_tokens"]) == (1000, 900)
+    told_response = response_of(stream_to("responses", "messages", messages(text, stop="end_turn", usage=back)).body)
+    assert told_response.usage is not None
+    assert told_response.usage.input_tokens == 1000
+    assert told_response.usage.input_tokens_details.cached_tokens == 900
+
+
+def test_usage_on_the_frame_that_finishes_is_not_dropped() -> None:
+    """Servers that never send a frame of usage alone were billed as nothing."""
+    usage = {"prompt_tokens": 7, "completion_tokens": 2, "total_tokens": 9}
+    answer = stream_to("messages", "chat", chat({"content": "Hi"}, usage=usage))
+    assert answer.reported is not None
+    assert message_of(answer.body).usage.output_tokens == 2
+
+
+def test_codex_parallel_calls_are_one_turn_with_their_results_in_the_next() -> None:
+    """Each call and each result is an item of its own; Claude wants all results right after all uses."""
+    calls = [
+        {"type": "function_call", "call_id": f"call_{n}", "name": "shell", "arguments": f'{{"n":{n}}}'} for n in (1, 2)
+    ]
+    results = [{"type": "function_call_output", "call_id": f"call_{n}", "output": f"done {n}"} for n in (1, 2)]
+    said = {"type": "message", "role": "assistant", "content": [{"type": "output_text", "text": "I look."}]}
+    sent = request_for("responses", {"model": "m", "input": [QUESTION, said, *calls, *results]}, "messages")["body"]
+    assert [message["role"] for message in sent["messages"]] == ["user", "assistant", "user"]
+    assert [block["type"] for block in sent["messages"][1]["content"]] == ["text", "tool_use", "tool_use"]
+    assert [block["tool_use_id"] for block in sent["messages"][2]["content"]] == ["call_1", "call_2"]
+
+
+@pytest.mark.parametrize("between", ["assistant", "user", "developer"])
+def test_what_stands_between_a_call_and_its_result_comes_between_no_tool_message_and_its_call(between: str) -> None:
+    """BerriAI/litellm#32536: Codex's history has messages there, and chat servers answer 400."""
+    items = [
+        QUESTION,
+        {"type": "function_call", "call_id": "call_1", "name": "shell", "arguments": "{}"},
+        {"type": "message", "role": between, "content": "Mind the gap."},
+        {"type": "function_call_output", "call_id": "call_1", "output": "done"},
+    ]
+    sent = request_for("responses", {"model": "m", "input": items}, "chat")["body"]["messages"]
+    at = next(index for index, message in enumerate(sent) if message.get("tool_calls"))
+    assert (sent[at + 1]["role"], sent[at + 1]["tool_call_id"]) == ("tool", "call_1")
+    assert "Mind the gap." in json.dumps(sent)
+
+
+def test_claude_codes_results_come_before_what_the_user_says_beside_them() -> None:
+    """OpenAI: "An assistant message with 'tool_calls' must be followed by tool messages"."""
+    use = {"type": "tool_use", "id": "toolu_1", "name": "Read", "input": {"path": "a"}}
+    picture = {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": "iVBORw0KGgo="}}
+    content = [
+        {"type": "text", "text": "<system-reminder>Be kind.</system-reminder>"},
+        {"type": "tool_result", "tool_use_id": "toolu_1", "content": [{"type": "text", "text": "seen"}, picture]},
+    ]
+    talk = [QUESTION, {"role": "assistant", "content": [use]}, {"role": "user", "content": content}]
+    sent = request_for("messages", {"model": "m", "max_tokens": 9, "messages": talk}, "chat")["body"]["messages"]
+    assert [message["role"] for message in sent] == ["user", "assistant", "tool", "user"]
+    assert sent[2]["content"] == "seen"
+    assert [part["type"] for part in sent[3]["content"]] == ["text", "image_url", "text"]
+
+
+def test_thinking_that_nobody_signed_is_never_shown_to_claude_as_signed() -> None:
+    """sifxprime/krouter#11, ding113/claude-code-hub#518: forged signatures are refused, once for every later turn."""
+    delta = {"reasoning_content": "Let me think."}
+    body = stream_to("messages", "chat", chat(delta, {"content": "Yes."})).body
+    content = [block.to_dict() for block in message_of(body).content]
+    assert [block["type"] for block in content] == ["thinking", "text"]
+    talk = [QUESTION, {"role": "assistant", "content": content}, {"role": "user", "content": "Sure?"}]
+    asked: Json = {"model": "m", "max_tokens": 2000, "messages": talk}
+    for model in ("claude-sonnet-4-5", "claude-opus-4-8"):
+        sent = request_for("messages", asked, "messages", model)
+        assert sent["dropped"] == "messages.content.thinking"
+        assert "thinking" not in json.dumps(sent["body"])
+    back = request_for("messages", asked, "chat")
+    assert back["body"]["messages"][1]["reasoning_content"] == "Let me think."
+    assert "dropped" not in back
+
+
+@pytest.mark.parametrize("client", ["chat", "responses"])
+def test_claudes_thinking_comes_back_to_it_byte_for_byte_through_clients_of_other_dialects(client: str) -> None:
+    """lbjlaq/Antigravity-Manager#139, #498: "Expected `thinking`…, but found …", "Invalid `signature` in `thinking` block"."""
+    signature = "EqQBCgIYAhIM/+=="
+    thinking = [
+        {"type": "content_block_start", "content_block": {"type": "thinking", "thinking": "", "signature": ""}},
+        {"type": "content_block_delta", "delta": {"type": "thinking_delta", "thinking": "Hm. \u00e4\u2028"}},
+        {"type": "content_block_delta", "delta": {"type": "signature_delta", "signature": signature}},
+    ]
+    stream = messages(thinking, tool_block("toolu_1", "weather", TEXT))
+    body = stream_to(client, "messages", stream).body
+    tools: list[Json]
+    talk: Json
+    if client == "chat":
+        details: list[Json] = []
+        for frame in said_in(body):
+            for choice in frame["choices"]:
+                details += choice["delta"].get("reasoning_details", ())
+        whole = {
+            "type": "reasoning.text",
+            "text": details[0]["text"],
+            "signature": details[-1]["signature"],
+            "index": 0,
+        }
+        function = {"name": "weather", "arguments": TEXT}
+        calls = [{"id": "toolu_1", "type": "function", "function": function}]
+        answer = {"role": "assistant", "content": None, "reasoning_details": [whole], "tool_calls": calls}
+        talk = {"messages": [QUESTION, answer, {"role": "tool", "tool_call_id": "toolu_1", "content": "sunny"}]}
+        talk["reasoning_effort"] = "high"
+        tools = [{"type": "function", "function": {"name": "weather", "parameters": {"type": "object"}}}]
+    else:
+        items = response_of(body).to_dict(mode="json")["output"]
+        assert isinstance(items, list)
+        result = {"type": "function_call_output", "call_id": "toolu_1", "output": "sunny"}
+        talk = {"input": [QUESTION, *items, result], "reasoning": {"effort": "high"}}
+        tools = [{"type": "function", "name": "weather", "parameters": {"type": "object"}, "strict": False}]
+    sent = request_for(client, {"model": "m", "tools": tools, **talk}, "messages")
+    first = sent["body"]["messages"][1]["content"][0]
+    assert first == {"type": "thinking", "thinking": "Hm. \u00e4\u2028", "signature": signature}
+    assert sent["body"]["thinking"]["type"] == "enabled"
+    assert "dropped" not in sent
+
+
+def test_openais_encrypted_reasoning_comes_back_to_it_through_claude_code() -> None:
+    """What OpenAI sealed is its own: to Claude it would be an invalid signature."""
+    sealed = {"type": "reasoning", "id": "rs_1", "summary": [], "encrypted_content": "gAAAA=="}
+    function = {"type": "function_call", "id": "fc_1", "call_id": "call_1", "name": "weather", "arguments": TEXT}
+    answer = {"id": "resp_1", "object": "response", "created_at": 1, "model": "up", "status": "completed"}
+    body = json.loads(answer_to("messages", "responses", {**answer, "output": [sealed, function]}).body)
+    result = {"type": "tool_result", "tool_use_id": "call_1", "content": "sunny"}
+    talk = [QUESTION, {"role": "assistant", "content": body["content"]}, {"role": "user", "content": [result]}]
+    asked = {"model": "m", "max_tokens": 99, "messages": talk}
+    items = request_for("messages", asked, "responses")["body"]["input"]
+    assert items[1] == sealed
+    assert [item["type"] for item in items[1:]] == ["reasoning", "function_call", "function_call_output"]
+    other = request_for("messages", asked, "messages")
+    assert "gAAAA" not in json.dumps(other["body"])
+    assert other["dropped"] == "messages.content.thinking"
