@@ -31,6 +31,8 @@ LONG = 300.0
 PORTS = ("4141", "4142", "4190")
 """Gateway, admin plane, simulated upstream."""
 FOLDER, HOME = "/srv/demo", "/home/you"
+STAMPS = (".ready", ".runs")
+"""What the Makefile knows an environment by that is set up."""
 
 _BACKGROUND = re.compile(r"(?<!&)&\s*(?:#.*)?\Z")
 _SIM = re.compile(r"\bheadgate sim\b(?![^|;&\n]*(?:--port|-p |--faults|--help))")
@@ -232,10 +234,11 @@ def lay_out(root: Path, folder: Path) -> None:
     venv = folder / ".venv"
     venv.mkdir()
     for entry in Path(sys.prefix).iterdir():
-        if entry.name != ".ready":
+        if entry.name not in STAMPS:
             (venv / entry.name).symlink_to(entry)
     # Newer than the lock files: `make` must not install anything into the environment that the tests run in.
-    (venv / ".ready").touch()
+    for name in STAMPS:
+        (venv / name).touch()
 
 
 def _tracked(root: Path) -> set[str]:

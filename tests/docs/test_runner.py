@@ -1,5 +1,6 @@
 """The runner of documents itself: what it reads, runs, forgives and does not forgive, and that nothing is left."""
 
+import re
 import shutil
 from pathlib import Path
 
@@ -7,7 +8,7 @@ import psutil  # type: ignore[import-untyped]
 import pytest
 from tests.docs.blocks import BadBlock, File, Session, steps
 from tests.docs.compare import Mismatch, difference, matches
-from tests.docs.runner import lay_out, run_document
+from tests.docs.runner import ROOT, STAMPS, lay_out, run_document
 
 TOUR = Path(__file__).with_name("tour.md").read_text(encoding="utf-8")
 
@@ -126,7 +127,22 @@ def test_the_reader_has_no_keys_and_no_terminal(tmp_path: Path, monkeypatch: pyt
 
 @pytest.mark.skipif(shutil.which("make") is None, reason="there is no make here")
 def test_the_project_is_there_and_set_up(tmp_path: Path) -> None:
-    run(tmp_path, "$ make setup\nmake: Nothing to be done for 'setup'.\n$ .venv/bin/headgate --version\nheadgate …")
+    run(
+        tmp_path,
+        "$ make setup\nmake: Nothing to be done for 'setup'.\n$ .venv/bin/headgate --version\nheadgate …\n"
+        "$ make --dry-run demo\n.venv/bin/headgate demo ",
+    )
+
+
+def test_make_would_install_nothing_however_old_the_environment_is(tmp_path: Path) -> None:
+    """What it installed would land in the environment of the tests, and point into a folder that goes away."""
+    made = set(re.findall(r"^\w+ := \$\(VENV\)/(\.\w+)$", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    assert made == set(STAMPS)
+    lay_out(ROOT, tmp_path)
+    for name in STAMPS:
+        stamp = tmp_path / ".venv" / name
+        assert not stamp.is_symlink()
+        assert stamp.stat().st_mtime_ns > (ROOT / "pyproject.toml").stat().st_mtime_ns
 
 
 def test_the_layout_touches_nothing_of_the_project(tmp_path: Path) -> None:
