@@ -5,7 +5,6 @@ import contextlib
 import signal
 import socket
 import subprocess
-import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -225,8 +224,3 @@ def on_signals(loop: asyncio.AbstractEventLoop, stop: Callable[[], None], reload
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop)
     loop.add_signal_handler(signal.SIGHUP, reload)
-
-
-def python_module(name: str) -> list[str]:
-    """Return the command that runs a module in this interpreter."""
-    return [sys.executable, "-m", name]
