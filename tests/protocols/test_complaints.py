@@ -137,7 +137,7 @@ def test_calls_are_numbered_from_zero_whatever_stands_before_them() -> None:
 @pytest.mark.parametrize("stream", [False, True])
 def test_cached_tokens_are_beside_the_input_for_one_dialect_and_inside_it_for_the_others(stream: bool) -> None:
     """ericc-ch/copilot-api#88: counted twice, a context meter shows twice the context."""
-    usage = {"prompt_tokens": 1000, "completion_tokens": 5, "total_tokens": 1005}
+    usage: Json = {"prompt_tokens": 1000, "completion_tokens": 5, "total_tokens": 1005}
     usage |= {"prompt_tokens_details": {"cached_tokens": 900}}
     if stream:
         said = message_of(stream_to("messages", "chat", chat({"content": "Hi"}, usage=usage)).body).usage
@@ -227,7 +227,7 @@ def test_thinking_that_nobody_signed_is_never_shown_to_claude_as_signed() -> Non
 
 @pytest.mark.parametrize("client", ["chat", "responses"])
 def test_claudes_thinking_comes_back_to_it_byte_for_byte_through_clients_of_other_dialects(client: str) -> None:
-    """lbjlaq/Antigravity-Manager#139, #498: "Expected `thinking`…, but found …", "Invalid `signature` in `thinking` block"."""
+    """lbjlaq/Antigravity-Manager#139, #498: "Expected `thinking`…, but found…", "Invalid `signature`…"."""
     signature = "EqQBCgIYAhIM/+=="
     thinking = [
         {"type": "content_block_start", "content_block": {"type": "thinking", "thinking": "", "signature": ""}},
@@ -283,3 +283,66 @@ def test_openais_encrypted_reasoning_comes_back_to_it_through_claude_code() -> N
     other = request_for("messages", asked, "messages")
     assert "gAAAA" not in json.dumps(other["body"])
     assert other["dropped"] == "messages.content.thinking"
+
+
+LONG = "mcp__plugin_chrome-devtools-mcp_chrome-devtools__get_console_message"
+"""68 characters, as Claude Code calls a plugin's tool; OpenAI takes 64."""
+
+
+def responses_call(name: str) -> list[bytes]:
+    """Return a responses stream of one call."""
+    item = {"type": "function_call", "id": "fc_1", "call_id": "call_1", "name": name, "arguments": "{}"}
+    response = {"id": "resp_1", "object": "response", "created_at": 1, "model": "up", "output": [item]}
+    return sse(
+        {"type": "response.created", "response": {**response, "output": [], "status": "in_progress"}},
+        {"type": "response.output_item.added", "output_index": 0, "item": {**item, "arguments": ""}},
+        {"type": "response.output_item.done", "output_index": 0, "item": item},
+        {"type": "response.completed", "response": {**response, "status": "completed"}},
+    )
+
+
+@pytest.mark.parametrize("upstream", ["chat", "responses"])
+def test_a_tool_name_too_long_for_openai_is_shortened_there_and_whole_for_the_client(upstream: str) -> None:
+    """cline/cline#11877, agentgateway/agentgateway#2379: a plugin's long name refused every request."""
+    use = {"type": "tool_use", "id": "toolu_1", "name": LONG, "input": {}}
+    result = {"type": "tool_result", "tool_use_id": "toolu_1", "content": "none"}
+    asked: Json = {
+        "tools": [{"name": name, "input_schema": {"type": "object", "properties": {}}} for name in (LONG, "short")],
+        "tool_choice": {"type": "tool", "name": LONG},
+        "messages": [QUESTION, {"role": "assistant", "content": [use]}, {"role": "user", "content": [result]}],
+    }
+    sent = request_for("messages", {"model": "m", "max_tokens": 99, **asked}, upstream)
+    assert "dropped" not in sent
+    body = sent["body"]
+    tools = [tool.get("function", tool)["name"] for tool in body["tools"]]
+    short = tools[0]
+    assert len(short) <= 64
+    assert short.startswith("mcp__plugin_chrome-devtools-mcp_chrome-devtools__get_")
+    assert tools[1] == "short"
+    choice = body["tool_choice"]
+    assert choice.get("function", choice)["name"] == short
+    assert LONG not in json.dumps(body)
+    assert json.dumps(body).count(short) == 3
+    stream = chat(call(0, short, "{}"), finish="tool_calls") if upstream == "chat" else responses_call(short)
+    assert uses_of(stream_to("messages", upstream, stream, asked).body) == [(LONG, {})]
+    own = request_for("messages", {"model": "m", "max_tokens": 99, **asked}, "messages")
+    assert own["body"] == "as it came"
+
+
+def test_shortened_names_stay_apart() -> None:
+    names = [f"{'x' * 80}_{number}" for number in range(3)]
+    tools = [{"name": name, "input_schema": {"type": "object"}} for name in names]
+    body = request_for("messages", {"model": "m", "max_tokens": 9, "messages": [QUESTION], "tools": tools}, "chat")
+    sent = [tool["function"]["name"] for tool in body["body"]["tools"]]
+    assert len(set(sent)) == len(names)
+
+
+@pytest.mark.parametrize("upstream", ["chat", "responses"])
+def test_a_tool_without_parameters_has_the_properties_that_openai_demands(upstream: str) -> None:
+    """github/github-mcp-server#1548: "object schema missing properties" for what MCP and Claude take."""
+    given: list[Json] = [{}, {"properties": {}}, {"required": []}, {"anyOf": [{"type": "object", "properties": {}}]}]
+    for schema in ({"type": "object", **more} for more in given):
+        tools = [{"name": "now", "input_schema": schema}]
+        asked = {"model": "m", "max_tokens": 99, "messages": [QUESTION], "tools": tools}
+        (tool,) = request_for("messages", asked, upstream)["body"]["tools"]
+        assert tool.get("function", tool)["parameters"] == {**schema, "properties": {}}

@@ -2,7 +2,10 @@
 
 from typing import Final
 
+from msgspec import Raw
+
 from headgate.model.conversation import ChoiceMode, Effort, FormatKind
+from headgate.protocols.json_object import members_of, splice
 
 CHOICE_READ: Final = {"auto": ChoiceMode.AUTO, "none": ChoiceMode.NONE, "required": ChoiceMode.REQUIRED}
 
@@ -37,3 +40,11 @@ FORMAT_WRITTEN: Final[dict[FormatKind, str | None]] = {
     **{kind: word for word, kind in FORMAT_READ.items()},
     FormatKind.FOREIGN: None,
 }
+
+
+def with_properties(schema: Raw) -> Raw:
+    """Return a tool's schema with the `properties` that OpenAI demands ("object schema missing properties")."""
+    members = members_of(bytes(schema))
+    if members is None or "properties" in members or members.get("type") != Raw(b'"object"'):
+        return schema
+    return Raw(splice(bytes(schema), members, {"properties": b"{}"}))

@@ -316,14 +316,19 @@ def test_about_the_call() -> None:
 
 def test_tools_and_their_choice() -> None:
     server = ServerTool(Dialect.ANTHROPIC_MESSAGES, "web_search_20250305", RAW)
-    tool = Tool("f", "d", Raw(b'{"type":"object"}'), strict=True, cache=Cache())
+    tool = Tool("f", "d", Raw(b'{"type":"object","properties":{}}'), strict=True, cache=Cache())
     body, lost = written(
         foreign(tools=(tool, server), choice=ToolChoice(ChoiceMode.REQUIRED, allowed=("f",)), parallel_tools=False)
     )
     assert body["tools"] == [
         {
             "type": "function",
-            "function": {"name": "f", "description": "d", "parameters": {"type": "object"}, "strict": True},
+            "function": {
+                "name": "f",
+                "description": "d",
+                "parameters": {"type": "object", "properties": {}},
+                "strict": True,
+            },
         }
     ]
     assert body["tool_choice"]["allowed_tools"] == {

@@ -439,7 +439,13 @@ def test_tools_of_other_dialects_are_lenient_unless_they_say_otherwise() -> None
     )
     body = body_of(result)
     assert body["tools"] == [
-        {"type": "function", "name": "f", "description": "d", "parameters": {"type": "object"}, "strict": False},
+        {
+            "type": "function",
+            "name": "f",
+            "description": "d",
+            "parameters": {"type": "object", "properties": {}},
+            "strict": False,
+        },
         {"type": "function", "name": "g", "parameters": {"type": "object", "properties": {}}, "strict": True},
         {"type": "custom", "name": "h", "format": {"type": "grammar", "syntax": "lark", "definition": "a"}},
     ]

@@ -17,6 +17,7 @@ from headgate.protocols.openai_chat.message_writer import write_messages
 from headgate.protocols.openai_chat.parts import CACHE, cache_member, merge
 from headgate.protocols.openai_chat.tools import write_tools
 from headgate.protocols.reasoning import wanted_effort
+from headgate.protocols.tool_names import with_fitting_names
 
 MAX_USER: Final = 64
 """OpenAI refuses a longer `user` ("Expected a string with maximum length 64"), and Claude Code's is longer."""
@@ -38,6 +39,8 @@ _SAMPLING: Final = (
 def write_request(request: Request, target: Target) -> Written:
     """Return the body. The client's own maximum stands unless the target has one; OpenAI demands none."""
     losses = Losses(request)
+    if not losses.own:
+        request = with_fitting_names(request)
     body: dict[str, object] = {
         "model": target.upstream_name,
         "messages": write_messages(request, target.provider, losses),

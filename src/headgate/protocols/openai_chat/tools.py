@@ -138,7 +138,7 @@ def _write_tool(tool: Tool | ServerTool, losses: Losses) -> object:
     if tool.description is not None:
         inner["description"] = tool.description
     if tool.schema is not None:
-        inner["parameters"] = tool.schema
+        inner["parameters"] = tool.schema if losses.own else openai_words.with_properties(tool.schema)
     if tool.strict is not None:
         inner["strict"] = tool.strict
     if tool.format is not None:

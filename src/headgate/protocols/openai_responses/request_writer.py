@@ -18,6 +18,7 @@ from headgate.protocols.openai_responses.request_reader import INCLUDE
 from headgate.protocols.openai_responses.tools import write_tools
 from headgate.protocols.openai_responses.turn_writer import write_turns
 from headgate.protocols.reasoning import wanted_effort
+from headgate.protocols.tool_names import with_fitting_names
 
 MIN_OUTPUT: Final = 16
 """OpenAI refuses less ("integer below minimum value. Expected a value >= 16"), where other APIs take 1."""
@@ -38,6 +39,8 @@ _number: Final = msgspec.json.Decoder(float)
 def write_request(request: Request, target: Target) -> Written:
     """Return the body. The client's own maximum stands unless the target has one; OpenAI demands none."""
     losses = Losses(request)
+    if not losses.own:
+        request = with_fitting_names(request)
     body: dict[str, object] = {"model": target.upstream_name, **write_turns(request, target.provider, losses)}
     if request.stream:
         body["stream"] = True

@@ -129,7 +129,7 @@ def _write_tool(tool: Tool | ServerTool, losses: Losses) -> object:
     schema, strict, form = tool.schema, tool.strict, tool.format
     if not losses.own and tool.kind is ToolKind.FUNCTION:
         # Other dialects are lenient unless told; this one is strict (developers.openai.com, Migrate to Responses).
-        schema, strict = schema or _NO_ARGUMENTS, bool(strict)
+        schema, strict = openai_words.with_properties(schema or _NO_ARGUMENTS), bool(strict)
     if not losses.own and form is not None:
         form = _flat(form)
     said = (("description", tool.description), ("parameters", schema), ("strict", strict), ("format", form))

@@ -1,6 +1,7 @@
 """The canonical side of responses."""
 
 from headgate.model.conversation import Request
+from headgate.model.dialect import Dialect
 from headgate.model.request import RequestHead
 from headgate.protocols.canonical import AnswerReader, AnswerWriter, Reply, Target, Translator, Written
 from headgate.protocols.openai_responses.answer_reader import ResponsesAnswerReader
@@ -9,6 +10,7 @@ from headgate.protocols.openai_responses.append_system import with_system
 from headgate.protocols.openai_responses.request_reader import read_request
 from headgate.protocols.openai_responses.request_writer import write_request
 from headgate.protocols.openai_responses.state import needs_state
+from headgate.protocols.tool_names import restoring
 
 
 class ResponsesTranslator(Translator):
@@ -20,8 +22,9 @@ class ResponsesTranslator(Translator):
     def write_request(self, request: Request, target: Target) -> Written:
         return write_request(request, target)
 
-    def answer_reader(self, request: Request) -> AnswerReader:  # noqa: ARG002 - every answer is read alike
-        return ResponsesAnswerReader()
+    def answer_reader(self, request: Request) -> AnswerReader:
+        own = request.dialect is Dialect.OPENAI_RESPONSES
+        return ResponsesAnswerReader() if own else restoring(ResponsesAnswerReader(), request)
 
     def answer_writer(self, reply: Reply) -> AnswerWriter:
         return ResponsesAnswerWriter(reply)
