@@ -83,3 +83,21 @@ def test_a_wide_terminal_gets_a_table_whose_columns_stand_in_line(folder: Path) 
     assert b"\x1b[1m" in terminal.raw
     # Each of the two Japanese characters takes two columns.
     assert head.index("route") == row.index("openai/") + 2
+
+
+@pytest.mark.parametrize("args", [("calls",), ("keys", "list"), ("calls", "show", "größe")], ids=" ".join)
+@pytest.mark.usefixtures("filled")
+def test_a_terminal_whose_locale_is_c_gets_ascii_though_python_would_take_it_for_utf_8(
+    folder: Path, args: tuple[str, ...]
+) -> None:
+    raw = shown(folder, args, {"LC_ALL": "C"}).raw
+    assert raw.isascii()
+    assert b"Traceback" not in raw
+
+
+@pytest.mark.usefixtures("filled")
+def test_a_pipe_gets_utf_8_in_every_locale(folder: Path) -> None:
+    with Terminal([HEADGATE, "calls"], folder, 40, {"LC_ALL": "C"}, piped=True) as terminal:
+        assert terminal.process.stdout is not None
+        assert MODEL in terminal.process.stdout.read().decode()
+        assert terminal.finish() == 0

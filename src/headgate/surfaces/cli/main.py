@@ -1,6 +1,7 @@
 """The console script `headgate`: its commands, and what becomes of their errors."""
 
 import errno
+import locale
 import os
 import sys
 from collections.abc import Sequence
@@ -14,6 +15,8 @@ from headgate.surfaces.cli.output import PROBLEM, USAGE, Complaint, complain
 
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO})
 """What writing to standard output fails with where there is no room for it."""
+_ASCII = frozenset({"ANSI_X3.4-1968", "ASCII", "US-ASCII"})
+"""The C locale's encoding, as glibc, musl and macOS call it."""
 
 
 class Group(TyperGroup):
@@ -25,6 +28,7 @@ class Group(TyperGroup):
         if shell is not None:
             sys.stdout.buffer.write(f"{completion.answer(self, shell, sys.argv[1:])}\n".encode())
             sys.exit(0)
+        _fit_streams()
         words = _as_utf_8(sys.argv[1:] if args is None else args)
         try:
             if len(words) == 2 and words[0] == "completion" and words[1] in completion.SCRIPTS:
@@ -42,7 +46,6 @@ class Group(TyperGroup):
         sys.exit(PROBLEM)
 
     def invoke(self, ctx: Any) -> Any:
-        _fit_streams()
         try:
             return super().invoke(ctx)
         except BrokenPipeError:
@@ -98,11 +101,15 @@ def _has_folder() -> bool:
 
 
 def _fit_streams() -> None:
-    """A character that the terminal's encoding lacks must not be an error."""
+    """A character that the terminal's encoding lacks must not be an error.
+
+    Python takes the C locale for UTF-8; what shows it may not be, unless PYTHONIOENCODING says so.
+    """
+    is_ascii = locale.getencoding() in _ASCII and "PYTHONIOENCODING" not in os.environ
     for stream in (sys.stdout, sys.stderr):
         reconfigure = getattr(stream, "reconfigure", None)
         if reconfigure is not None:
-            reconfigure(errors="backslashreplace")
+            reconfigure(encoding="ascii" if is_ascii and stream.isatty() else None, errors="backslashreplace")
 
 
 def _show_version(wanted: bool) -> None:
