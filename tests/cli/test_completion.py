@@ -139,6 +139,20 @@ def test_the_configuration_names_the_ledger_and_virtual_models(folder: Path) -> 
     assert offered("keys", "rotate", "c") == []
 
 
+@pytest.mark.usefixtures("filled")
+def test_a_variable_names_the_configuration_and_a_file_beside_it_the_ledger(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    there = folder / "there"
+    there.mkdir()
+    (folder / "headgate.db").rename(there / "other.db")
+    (there / "h.yaml").write_text("ledger: {url: '${LEDGER}'}\n")
+    (there / ".env").write_text("LEDGER=sqlite:///other.db\n")
+    monkeypatch.setenv("HEADGATE_CONFIG", "there/h.yaml")
+    assert offered("keys", "rotate", "c") == ["cd", "ci"]
+    assert offered("keys", "rotate", "--config", "none.yaml", "c") == []
+
+
 @pytest.mark.parametrize(
     "config",
     [

@@ -120,13 +120,15 @@ class _Setting:
     """What the configuration says of models and ledger, as it stands there: at a TAB nobody checks it."""
 
     def __init__(self, place: _Place) -> None:
-        file = Path(place.given.get("config") or "headgate.yaml").expanduser()
+        file = Path(place.given.get("config") or environ.get("HEADGATE_CONFIG") or "headgate.yaml").expanduser()
         self._folder = file.absolute().parent
         self._data: Any = {}
         if file.is_file() and file.stat().st_size <= MAX_CONFIG:
+            from headgate.config.envfile import read_env_file
             from headgate.config.tree import read_tree
 
-            self._data = read_tree(file.read_text(encoding="utf-8-sig"), str(file), environ).data
+            env = read_env_file(self._folder).under(environ)
+            self._data = read_tree(file.read_text(encoding="utf-8-sig"), str(file), env).data
 
     def virtual(self) -> list[Candidate]:
         return [(str(name), "virtual model") for name in self._section("models")]
