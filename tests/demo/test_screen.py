@@ -88,6 +88,19 @@ def test_each_ended_call_shows_what_its_row_in_the_ledger_says(done: Done, board
         assert cells[11] == (money(row["savings_nano"], 9) if row["savings_nano"] else "0")
 
 
+def test_on_a_narrow_screen_a_call_says_what_it_saved_where_it_saved_something(done: Done, board: Board) -> None:
+    lines = printed(board, Canvas(50, None, unicode=True))
+    figures = [line for line in lines if re.match(r"  (1 try|\d tries) ", line)]
+    recorded = rows(done)
+    assert len(figures) == len(recorded)
+    for line, row in zip(figures, recorded, strict=True):
+        saved = row["savings_nano"]
+        assert re.findall(r"saved (.*)", line) == ([f"${money(saved, 5)}"] if saved else [])
+    for width in (40, 50):
+        [left] = [line for line in printed(board, Canvas(width, None, unicode=True)) if "~" in line]
+        assert re.search(r" ~\$0\.\d{5}$", left)
+
+
 def test_the_sums_are_the_ledgers(board: Board) -> None:
     assert board.total is not None
     for width in (40, 80, 200):

@@ -155,15 +155,13 @@ def _compact(line: Line, board: Board, canvas: Canvas) -> list[Text]:
         where = _line((fit(line.who, 7), _colour(line)), (" ", ""), (plain(line.route or line.asked), ""))
         return [where, _line((f"  {_running(line, board)}", "italic cyan"))]
     row = line.row
-    cost, style = _cost(row, 5)
-    route = fit(plain(line.route), max(canvas.width - 8 - len(cost) - 3, 1))
+    cost, style = _cost(row, 5, "$")
+    route = fit(plain(line.route), max(canvas.width - 8 - len(cost) - 2, 1))
     tries = f"{len(row['attempts'])} tries" if len(row["attempts"]) > 1 else "1 try"
     figures = f"  {tries} {span(row['ttft'])} in {fresh(row)}+{row['cache_read']} out {row['output']}"
-    saved = f" saved ${money(row['savings_nano'], 5)}"
+    saved = f" saved ${money(row['savings_nano'], 5)}" if row["savings_nano"] else ""
     return [
-        _line(
-            (fit(line.who, 7), _colour(line)), (f" {route} ", ""), (f"${cost}" if cost[0].isdigit() else cost, style)
-        ),
+        _line((fit(line.who, 7), _colour(line)), (f" {route} ", ""), (cost, style)),
         _line((figures + (saved if len(figures) + len(saved) <= canvas.width else ""), "")),
     ]
 
@@ -238,11 +236,11 @@ def _tries(row: dict[str, Any]) -> Part:
     return str(count), "bold yellow" if count > 1 else ""
 
 
-def _cost(row: dict[str, Any], digits: int) -> Part:
+def _cost(row: dict[str, Any], digits: int, unit: str = "") -> Part:
     if row["cost_nano"] is None:
         return "unknown", "bold yellow"
     about = "~" if row["basis"] == "estimated" else ""
-    return about + money(row["cost_nano"], digits), "magenta" if about else "bold green"
+    return about + unit + money(row["cost_nano"], digits), "magenta" if about else "bold green"
 
 
 def _cached(row: dict[str, Any]) -> Part:
