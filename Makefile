@@ -25,16 +25,18 @@ define made_venv
 @$(BIN)/python -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv $(VENV)
 endef
 
+NOT_INSTALLED = { echo "Packages could not be installed. This needs the internet, or a mirror that PIP_INDEX_URL names; then run make again." >&2; exit 1; }
+
 $(READY): requirements/test.lock pyproject.toml
 	$(made_venv)
-	$(BIN)/python -m pip install --quiet --require-hashes --only-binary :all: -r requirements/test.lock
+	$(BIN)/python -m pip install --quiet --require-hashes --only-binary :all: -r requirements/test.lock || $(NOT_INSTALLED)
 	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation -e .
 	@touch $@ $(RUNS)
 
 $(RUNS): requirements/run.lock requirements/build.lock pyproject.toml
 	$(made_venv)
 	@echo "Installing Headgate into $(VENV), once; this takes up to a minute."
-	@$(BIN)/python -m pip install --quiet --require-hashes --only-binary :all: -r requirements/run.lock -r requirements/build.lock
+	@$(BIN)/python -m pip install --quiet --require-hashes --only-binary :all: -r requirements/run.lock -r requirements/build.lock || $(NOT_INSTALLED)
 	@$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation -e .
 	@touch $@
 
