@@ -9,6 +9,8 @@ from tests.goldens.matrix import Json, answer_to, request_for, stream_to
 from tests.protocols.messages.validating import accumulated as message_of
 from tests.protocols.responses.speaking import accumulated as response_of
 
+from headgate.model.errors import HeadgateError
+
 ARGUMENTS = {"city": "Wien", "days": 3}
 TEXT = json.dumps(ARGUMENTS)
 QUESTION = {"role": "user", "content": "Weather?"}
@@ -346,3 +348,116 @@ def test_a_tool_without_parameters_has_the_properties_that_openai_demands(upstre
         asked = {"model": "m", "max_tokens": 99, "messages": [QUESTION], "tools": tools}
         (tool,) = request_for("messages", asked, upstream)["body"]["tools"]
         assert tool.get("function", tool)["parameters"] == {**schema, "properties": {}}
+
+
+LISTING = {"type": "object", "properties": {"state": {"type": "string"}}}
+SERVER: Json = {
+    "type": "namespace",
+    "name": "mcp__github__",
+    "description": "Tools of GitHub.",
+    "tools": [
+        {"type": "function", "name": "list_issues", "description": "List.", "parameters": LISTING, "strict": False},
+        {"type": "custom", "name": "patch"},
+    ],
+}
+CRM: Json = {
+    "type": "namespace",
+    "name": "crm.v2",
+    "description": "",
+    "tools": [{"type": "function", "name": "list_issues", "parameters": LISTING, "strict": False}],
+}
+SHELL: Json = {"type": "function", "name": "shell", "parameters": LISTING, "strict": False}
+CODEX: Json = {"tools": [SHELL, SERVER, CRM]}
+
+
+def names_sent(body: Json) -> list[str]:
+    return [(tool.get("function") or tool.get("custom") or tool)["name"] for tool in body["tools"]]
+
+
+@pytest.mark.parametrize("upstream", ["chat", "messages"])
+def test_codex_tools_of_mcp_servers_reach_every_model(upstream: str) -> None:
+    """openai/codex#26234, #36942, BerriAI/litellm#32536: namespaces were dropped, and no model saw an MCP tool."""
+    call_of = {"type": "function_call", "call_id": "call_1", "namespace": "mcp__github__", "name": "list_issues"}
+    items = [
+        QUESTION,
+        {**call_of, "arguments": "{}"},
+        {"type": "function_call_output", "call_id": "call_1", "output": "none"},
+    ]
+    sent = request_for("responses", {"model": "m", "input": items, **CODEX}, upstream)
+    assert "dropped" not in sent
+    names = ["shell", "mcp__github__list_issues", "mcp__github__patch", "crm_v2__list_issues"]
+    assert names_sent(sent["body"]) == names
+    text = json.dumps(sent["body"])
+    assert "Tools of GitHub." in text
+    assert text.count('"mcp__github__list_issues"') == 2
+    assert "namespace" not in text
+
+
+@pytest.mark.parametrize("upstream", ["chat", "messages"])
+def test_a_call_of_a_tool_in_a_namespace_comes_back_by_both_of_its_names(upstream: str) -> None:
+    """openai/codex#20652, #23186, router-for-me/CLIProxyAPI#4255: "unsupported call" for any other name."""
+    names = ("mcp__github__list_issues", "crm_v2__list_issues", "shell")
+    stream = (
+        chat(*(call(at, name, "{}") for at, name in enumerate(names)), finish="tool_calls")
+        if upstream == "chat"
+        else messages(*(tool_block(f"toolu_{at}", name, "{}") for at, name in enumerate(names)))
+    )
+    output = response_of(stream_to("responses", upstream, stream, CODEX).body).output
+    found = [(item.namespace, item.name) for item in output if item.type == "function_call"]
+    assert found == [("mcp__github__", "list_issues"), ("crm.v2", "list_issues"), (None, "shell")]
+
+
+def test_namespaces_stay_as_they_came_for_an_upstream_that_knows_them() -> None:
+    calls: list[Json] = [
+        {"type": "function_call", "call_id": "call_1", "namespace": "crm.v2", "name": "list_issues", "arguments": "{}"},
+        {"type": "custom_tool_call", "call_id": "call_2", "namespace": "mcp__github__", "name": "patch", "input": "x"},
+    ]
+    asked = {"model": "m", "input": [QUESTION, *calls], **CODEX}
+    assert request_for("responses", asked, "responses") == {"body": "as it came"}
+    item = {**calls[0], "id": "fc_1", "status": "completed"}
+    whole = {"id": "resp_1", "object": "response", "created_at": 1, "model": "up", "status": "completed"}
+    (found,) = json.loads(answer_to("responses", "responses", {**whole, "output": [item]}, CODEX).body)["output"]
+    assert (found["namespace"], found["name"]) == ("crm.v2", "list_issues")
+
+
+def test_names_that_would_be_one_are_told_apart_and_find_their_way_back() -> None:
+    function = {"type": "function", "parameters": LISTING, "strict": False}
+    origins = [("a", "b__c"), ("a__b", "c"), ("long" * 20, "name"), ("a b", "c"), ("a.b", "c")]
+    groups = [
+        {"type": "namespace", "name": group, "description": "", "tools": [{**function, "name": name}]}
+        for group, name in origins
+    ]
+    tools = [{**function, "name": "a__b__c"}, *groups]
+    sent = names_sent(request_for("responses", {"model": "m", "input": "Hi", "tools": tools}, "chat")["body"])
+    assert sent[0] == "a__b__c"
+    assert len(set(sent)) == len(tools)
+    assert all(len(name) <= 64 for name in sent)
+    stream = chat(*(call(at, name, "{}") for at, name in enumerate(sent)), finish="tool_calls")
+    output = response_of(stream_to("responses", "chat", stream, {"tools": tools}).body).output
+    found = [(item.namespace, item.name) for item in output if item.type == "function_call"]
+    assert found == [(None, "a__b__c"), *origins]
+
+
+@pytest.mark.parametrize(("tools", "param"), [(7, "tools.0.tools"), ([{"type": "function"}], "tools.0.tools.0.name")])
+def test_what_is_wrong_inside_a_namespace_is_named(tools: Any, param: str) -> None:
+    group = {"type": "namespace", "name": "a", "description": "", "tools": tools}
+    with pytest.raises(HeadgateError) as refused:
+        request_for("responses", {"model": "m", "input": "Hi", "tools": [group]}, "chat")
+    assert refused.value.param == param
+
+
+def test_what_the_vendor_runs_inside_a_namespace_is_named() -> None:
+    group = {"type": "namespace", "name": "a", "description": "", "tools": [{"type": "web_search"}]}
+    sent = request_for("responses", {"model": "m", "input": "Hi", "tools": [group]}, "chat")
+    assert sent["dropped"] == "tools"
+    empty = request_for("responses", {"model": "m", "input": "Hi", "tools": [{**group, "tools": []}]}, "chat")
+    assert empty["dropped"] == "tools"
+
+
+def test_a_call_in_a_namespace_that_the_request_does_not_offer_has_the_name_that_is_offered_or_both_as_one() -> None:
+    """openai/codex calls a tool without a namespace one of `functions`."""
+    call_of = {"type": "function_call", "call_id": "call_1", "namespace": "functions", "arguments": "{}"}
+    for name, sent_as in (("shell", "shell"), ("gone", "functions__gone")):
+        asked = {"model": "m", "input": [QUESTION, {**call_of, "name": name}], "tools": [SHELL]}
+        sent = request_for("responses", asked, "chat")["body"]["messages"]
+        assert sent[1]["tool_calls"][0]["function"]["name"] == sent_as

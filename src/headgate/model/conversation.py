@@ -10,7 +10,10 @@ from headgate.model.dialect import Dialect
 
 
 class Tool(msgspec.Struct, frozen=True):
-    """A tool that the client runs itself. `schema` is the JSON Schema of its arguments, `format` of a custom tool's."""
+    """A tool that the client runs itself. `schema` is the JSON Schema of its arguments, `format` of a custom tool's.
+
+    `origin`: the namespace that it stands in and its name there (Responses); `name` is one for all upstreams.
+    """
 
     name: str
     description: str | None = None
@@ -20,6 +23,7 @@ class Tool(msgspec.Struct, frozen=True):
     format: Raw | None = None
     cache: Cache | None = None
     extra: dict[str, Raw] = NO_EXTRA
+    origin: tuple[str, str] | None = None
 
 
 class ServerTool(msgspec.Struct, frozen=True):

@@ -98,7 +98,7 @@ def test_adjacent_items_of_one_role_are_one_turn() -> None:
             (
                 Thinking(("hm",), "g", item="rs"),
                 Text("c"),
-                ToolUse("c1", "f", "{}", item="fc", extra={"namespace": msgspec.Raw(b'"n"')}),
+                ToolUse("c1", "n__f", "{}", item="fc"),
             ),
         ),
         (Role.USER, (ToolResult("c1", (Text("1"),), plain=True), Text("d"))),

@@ -1,10 +1,11 @@
 """An upstream's responses answer, streamed or whole, as events."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 from msgspec import Raw
 
+from headgate.model.conversation import ServerTool, Tool
 from headgate.model.events import Event, Failed, Finish, Finished, Started, UnknownSeen, UsageSeen
 from headgate.protocols import counts
 from headgate.protocols.canonical import AnswerReader
@@ -12,6 +13,7 @@ from headgate.protocols.failure_text import failure_text
 from headgate.protocols.openai_responses import tables
 from headgate.protocols.openai_responses.codec import read_usage
 from headgate.protocols.openai_responses.frames import Error, Frame, Response, read_as, read_frame, said
+from headgate.protocols.openai_responses.namespaces import Namespaces
 from headgate.protocols.openai_responses.output_reader import OutputReader
 
 _TEXT: Final = "response.output_text.delta"
@@ -37,8 +39,9 @@ class ResponsesAnswerReader(AnswerReader):
 
     __slots__ = ("_ended", "_output", "_started")
 
-    def __init__(self) -> None:
-        self._output = OutputReader()
+    def __init__(self, tools: Iterable[Tool | ServerTool] = ()) -> None:
+        """`tools` are those of the request: calls of tools in namespaces get the names that they have there."""
+        self._output = OutputReader(Namespaces(tools))
         self._started = False
         self._ended = False
 

@@ -33,6 +33,7 @@ from headgate.model.losses import Lost
 from headgate.model.usage import Usage
 from headgate.protocols.canonical import AnswerWriter, Reply
 from headgate.protocols.openai_responses import tables
+from headgate.protocols.openai_responses.namespaces import Namespaces
 from headgate.protocols.openai_responses.output_items import (
     COMPLETED,
     CallOut,
@@ -63,6 +64,7 @@ class ResponsesAnswerWriter(AnswerWriter):
     def __init__(self, reply: Reply) -> None:
         super().__init__(reply)
         self._response = ResponseObject(reply)
+        self._namespaces = Namespaces(reply.request.tools)
         self._sequence = 0
         self._begun = False
         self._output: list[object] = []
@@ -248,7 +250,7 @@ class ResponsesAnswerWriter(AnswerWriter):
         identity = self._identity("fc" if tables.CALL_TYPE[event.kind] == "function_call" else "ctc", index)
         call_id = event.id if event.id and event.id not in self._call_ids else f"{event.id or self.reply.id}_{index}"
         self._call_ids.add(call_id)
-        call = CallOut(index, identity, call_id, event)
+        call = CallOut(index, identity, call_id, event, self._namespaces.origin(event.name))
         self._open[event.block] = call
         self._say(call.begin(), out)
 

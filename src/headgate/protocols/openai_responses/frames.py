@@ -49,6 +49,7 @@ class OutputItem(msgspec.Struct, gc=False):
     id: str | None = None
     call_id: str | None = None
     name: str | None = None
+    namespace: str | None = None
     arguments: str | None = None
     input: str | None = None
     content: list[Part] | None = None

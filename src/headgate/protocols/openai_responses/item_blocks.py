@@ -22,6 +22,7 @@ from headgate.model.events import (
 from headgate.protocols.openai_responses import tables
 from headgate.protocols.openai_responses.frames import OutputItem, Part, said
 from headgate.protocols.openai_responses.logprobs import chat_form
+from headgate.protocols.openai_responses.namespaces import Namespaces
 
 MAX_PARTS: Final = 1_024
 """Parts of one item; no answer has a tenth of it."""
@@ -166,9 +167,10 @@ class ReasoningItem:
 class CallItem:
     """A call of a function or a custom tool; it begins when its name is known."""
 
-    __slots__ = ("_block", "_kind", "_late", "_new_block", "_said")
+    __slots__ = ("_block", "_kind", "_late", "_namespaces", "_new_block", "_said")
 
-    def __init__(self, kind: ToolKind, new_block: Callable[[], int]) -> None:
+    def __init__(self, kind: ToolKind, new_block: Callable[[], int], namespaces: Namespaces) -> None:
+        self._namespaces = namespaces
         self._new_block = new_block
         self._kind = kind
         self._block = -1
@@ -179,7 +181,8 @@ class CallItem:
         self._late = self._arguments(item) or self._late
         if item.name and self._block < 0:
             self._block = self._new_block()
-            events.append(ToolStarted(self._block, item.call_id or item.id or "", item.name, 0, self._kind, item.id))
+            name = item.name if item.namespace is None else self._namespaces.name(item.namespace, item.name)
+            events.append(ToolStarted(self._block, item.call_id or item.id or "", name, 0, self._kind, item.id))
 
     def argue(self, text: str, events: list[Event]) -> bool:
         """Say a piece of the arguments; False where the call has not begun."""

@@ -33,6 +33,7 @@ from headgate.protocols.members import (
     string_of,
 )
 from headgate.protocols.openai_responses import tables
+from headgate.protocols.openai_responses.namespaces import NAMESPACE, Namespaces, namespace_of
 from headgate.protocols.openai_responses.parts import read_part
 from headgate.protocols.signatures import unwrap
 
@@ -49,13 +50,13 @@ class _Text(msgspec.Struct, forbid_unknown_fields=True):
 _texts: Final = msgspec.json.Decoder(list[_Text])
 
 
-def read_turns(items: Raw) -> list[Turn]:
+def read_turns(items: Raw, namespaces: Namespaces) -> list[Turn]:
     """Return the turns of an `input`. Raises HeadgateError (400)."""
     if is_string(items):
         return [Turn(Role.USER, (Text(string_of(items, "input")),), plain=True)]
     if not is_array(items):
         raise invalid("input", "input must be a string or an array of items")
-    reader = _Reader()
+    reader = _Reader(namespaces)
     for raw, item in objects_of(items, "input"):
         reader.read(raw, item)
     return reader.turns()
@@ -64,7 +65,8 @@ def read_turns(items: Raw) -> list[Turn]:
 class _Reader:
     """Gathers blocks until another role begins."""
 
-    def __init__(self) -> None:
+    def __init__(self, namespaces: Namespaces) -> None:
+        self._namespaces = namespaces
         self._turns: list[Turn] = []
         self._role: Role | None = None
         self._blocks: list[Block] = []
@@ -127,7 +129,13 @@ class _Reader:
         arguments = item.needed(tables.ARGUMENTS[tool])
         identity = item.text("id")
         own = item.rest()
-        self._add(Role.ASSISTANT, [ToolUse(call_id, name, arguments, tool, identity, extra=_heard(own))], Item(own))
+        heard = _heard(own)
+        namespace = namespace_of(own)
+        if namespace is not None:  # the item goes back by both of its names, elsewhere it has one
+            del heard[NAMESPACE]
+            own = {**own, "name": Raw(msgspec.json.encode(name))}
+            name = self._namespaces.name(namespace, name)
+        self._add(Role.ASSISTANT, [ToolUse(call_id, name, arguments, tool, identity, extra=heard)], Item(own))
 
     def _result(self, kind: str, item: Members) -> None:
         call_id = item.needed("call_id")

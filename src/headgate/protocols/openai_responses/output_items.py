@@ -15,6 +15,7 @@ from headgate.model.losses import Lost
 from headgate.protocols.openai_responses import tables
 from headgate.protocols.openai_responses.annotations import annotation_of
 from headgate.protocols.openai_responses.logprobs import item_form
+from headgate.protocols.openai_responses.namespaces import NAMESPACE, Origin
 
 Said = tuple[bytes, bytes]
 
@@ -189,15 +190,15 @@ class ReasoningOut:
 
 
 class CallOut:
-    """A call of a function or a custom tool."""
+    """A call of a function or a custom tool; `origin` of one in a namespace."""
 
-    __slots__ = ("_event", "_head", "_member", "_texts", "call_id", "id", "index", "kind", "name")
+    __slots__ = ("_event", "_head", "_member", "_named", "_texts", "call_id", "id", "index", "kind")
 
-    def __init__(self, index: int, identity: str, call_id: str, started: ToolStarted) -> None:
+    def __init__(self, index: int, identity: str, call_id: str, started: ToolStarted, origin: Origin | None) -> None:
         self.index = index
         self.id = identity
         self.call_id = call_id
-        self.name = started.name
+        self._named = {"name": started.name} if origin is None else {"name": origin[1], NAMESPACE: origin[0]}
         self.kind = started.kind
         self._texts: list[str] = []
         self._member = tables.ARGUMENTS[started.kind]
@@ -224,6 +225,6 @@ class CallOut:
             "type": tables.CALL_TYPE[self.kind],
             "status": status,
             "call_id": self.call_id,
-            "name": self.name,
+            **self._named,
             self._member: "".join(self._texts),
         }

@@ -10,6 +10,7 @@ from headgate.model.events import Event, TextDelta
 from headgate.protocols.openai_responses import tables
 from headgate.protocols.openai_responses.frames import Frame, OutputItem, Part, read_as, said
 from headgate.protocols.openai_responses.item_blocks import CallItem, ForeignItem, MessageItem, ReasoningItem
+from headgate.protocols.openai_responses.namespaces import Namespaces
 
 MAX_ITEMS: Final = 4_096
 """Items of one answer; no answer has a tenth of it."""
@@ -25,9 +26,10 @@ class OutputReader:
     Methods for frames append to `events` and return False where the frame is of no use.
     """
 
-    __slots__ = ("_ids", "_items", "_last", "_new_block", "called", "refused")
+    __slots__ = ("_ids", "_items", "_last", "_namespaces", "_new_block", "called", "refused")
 
-    def __init__(self) -> None:
+    def __init__(self, namespaces: Namespaces) -> None:
+        self._namespaces = namespaces
         self._items: dict[int, _Item | None] = {}
         """None: the item has ended."""
         self._ids: set[str] = set()
@@ -78,7 +80,7 @@ class OutputReader:
             item = ReasoningItem(self._new_block)
         elif kind in tables.CALL_READ:
             self.called = True
-            item = CallItem(tables.CALL_READ[kind], self._new_block)
+            item = CallItem(tables.CALL_READ[kind], self._new_block, self._namespaces)
         else:
             item = ForeignItem(kind, self._new_block)
         self._items[index] = item

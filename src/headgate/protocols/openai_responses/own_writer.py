@@ -122,11 +122,11 @@ def reasoning_item(block: Thinking | RedactedThinking, members: dict[str, Raw]) 
 
 
 def call_item(block: ToolUse, members: dict[str, Raw]) -> dict[str, object]:
-    """Return a call of a function or a custom tool."""
+    """Return a call of a function or a custom tool; one in a namespace has its name among `members`."""
     item: dict[str, object] = {
         **members,
         "call_id": block.id,
-        "name": block.name,
+        "name": members.get("name", block.name),
         tables.ARGUMENTS[block.kind]: block.arguments,
     }
     if block.item is not None:

@@ -17,6 +17,7 @@ from headgate.protocols.head_fields import given, invalid
 from headgate.protocols.members import Members, is_null, items_of, string_of
 from headgate.protocols.openai_responses import tables
 from headgate.protocols.openai_responses.item_reader import read_turns
+from headgate.protocols.openai_responses.namespaces import Namespaces
 from headgate.protocols.openai_responses.tools import read_choice, read_tools
 
 INCLUDE: Final = "include"
@@ -25,6 +26,8 @@ _EMPTY: Final = frozenset({b"{}", b"[]"})
 _DEFAULTS: Final = {"background": b"false", "stream": b"false", "truncation": b'"disabled"'}
 _PROMPTS: Final = ("previous_response_id", "conversation", "prompt")
 _INCLUDED: Final = frozenset({tables.ENCRYPTED, tables.LOGPROBS})
+_KEPT: Final = frozenset({INCLUDE, "tools"})
+"""Members that were read and stay, for this dialect alone."""
 _TRUE: Final = Raw(b"true")
 
 _metadata: Final = msgspec.json.Decoder(dict[str, str])
@@ -47,10 +50,10 @@ def read_request(head: RequestHead) -> Request:
     if head.stream:
         members.raw("stream")
     members.raw("max_output_tokens")
-    turns = _read_turns(members, head)
+    tools = read_tools(members)
+    turns = _read_turns(members, head, Namespaces(tools))
     included = _included(members)
     output, verbosity, unread = _read_text(members)
-    tools = read_tools(members)
     request = Request(
         dialect=Dialect.OPENAI_RESPONSES,
         model=head.model,
@@ -83,7 +86,7 @@ def _with_rest(request: Request, members: Members, extra: dict[str, Raw]) -> Req
     """Return the request with what nobody took: what says nothing to another dialect apart from what does."""
     own: dict[str, Raw] = {}
     for name, value in members.rest().items():
-        (own if name == INCLUDE or _says_nothing(name, value) else extra)[name] = value
+        (own if name in _KEPT or _says_nothing(name, value) else extra)[name] = value
     return msgspec.structs.replace(request, extra=extra, own=own)
 
 
@@ -98,7 +101,7 @@ def _says_nothing(name: str, value: Raw) -> bool:
         return False
 
 
-def _read_turns(members: Members, head: RequestHead) -> tuple[Turn, ...]:
+def _read_turns(members: Members, head: RequestHead, namespaces: Namespaces) -> tuple[Turn, ...]:
     turns: list[Turn] = []
     instructions = members.text("instructions")
     if instructions is not None:
@@ -108,7 +111,7 @@ def _read_turns(members: Members, head: RequestHead) -> tuple[Turn, ...]:
         if not any(given(head.fields, name) for name in _PROMPTS):
             raise invalid("input", "input is missing: a string or an array of items is expected")
     else:
-        read = read_turns(items)
+        read = read_turns(items, namespaces)
         turns += read
         if not read:
             members.put_back("input", items)

@@ -58,7 +58,7 @@ def write_request(request: Request, target: Target) -> Written:
     body |= _reasoning(request, losses, include)
     body |= _about(request, losses)
     if losses.own:
-        body |= {name: value for name, value in request.own.items() if name not in body}
+        body |= {name: value for name, value in request.own.items() if name not in body or name == "tools"}
     elif include:
         body[INCLUDE] = include
     merge(body, _extras(request, losses))

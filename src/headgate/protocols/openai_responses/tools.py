@@ -1,7 +1,7 @@
 """Tools and tool choice of a responses request, both ways.
 
-Forms: openai.types.responses.tool_param, tool_choice_*_param. A tool of a type that the provider runs, or that groups
-others (`namespace`), is this dialect's own.
+Forms: openai.types.responses.tool_param, tool_choice_*_param. A tool of a type that the provider runs is this dialect's
+own; a `namespace` is the tools in it.
 """
 
 from typing import Any, Final
@@ -18,6 +18,7 @@ from headgate.protocols.head_fields import invalid
 from headgate.protocols.members import Members, is_object, is_string, objects_of, string_of
 from headgate.protocols.openai_responses import tables
 from headgate.protocols.openai_responses.losses import Losses
+from headgate.protocols.openai_responses.namespaces import NAMESPACE, grouped, told_apart
 from headgate.protocols.openai_responses.parts import merge
 
 
@@ -41,12 +42,26 @@ _GRAMMAR: Final = "grammar"
 
 
 def read_tools(request: Members) -> tuple[Tool | ServerTool, ...]:
-    """Take the request's tools; an empty array stays. Raises HeadgateError (400)."""
+    """Take the request's tools; an array that is empty or has namespaces stays, too. Raises HeadgateError (400)."""
     raw = request.raw("tools")
-    tools = [] if raw is None else objects_of(raw, "tools")
-    if raw is not None and not tools:
+    tools: list[Tool | ServerTool] = []
+    for each, tool in [] if raw is None else objects_of(raw, "tools"):
+        tools += _read_tools(each, tool)
+    namespaces = any(isinstance(tool, Tool) and tool.origin is not None for tool in tools)
+    if raw is not None and (namespaces or not tools):
         request.put_back("tools", raw)
-    return tuple(_read_tool(raw, tool) for raw, tool in tools)
+    return tuple(told_apart(tools) if namespaces else tools)
+
+
+def _read_tools(raw: Raw, tool: Members) -> list[Tool | ServerTool]:
+    """Return the tool, or those of a namespace that has some."""
+    kind = tool.needed("type")
+    tool.put_back("type", Raw(msgspec.json.encode(kind)))
+    inner = tool.objects("tools") if kind == NAMESPACE else None
+    if not inner:
+        return [_read_tool(raw, tool)]
+    tool.raw("type")
+    return grouped(tool.needed("name"), tool, [_read_tool(each, members) for each, members in inner])
 
 
 def _read_tool(raw: Raw, tool: Members) -> Tool | ServerTool:

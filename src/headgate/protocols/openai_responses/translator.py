@@ -24,7 +24,7 @@ class ResponsesTranslator(Translator):
 
     def answer_reader(self, request: Request) -> AnswerReader:
         own = request.dialect is Dialect.OPENAI_RESPONSES
-        return ResponsesAnswerReader() if own else restoring(ResponsesAnswerReader(), request)
+        return ResponsesAnswerReader(request.tools) if own else restoring(ResponsesAnswerReader(), request)
 
     def answer_writer(self, reply: Reply) -> AnswerWriter:
         return ResponsesAnswerWriter(reply)
