@@ -30,9 +30,13 @@ class Source(msgspec.Struct, frozen=True):
 
 
 class Cache(msgspec.Struct, frozen=True):
-    """A prompt-cache breakpoint after the block, tool or request that carries it. `ttl` is "5m", "1h" or ""."""
+    """A prompt-cache breakpoint after the block, tool or request that carries it. `ttl` is "5m", "1h" or "".
+
+    `mark` is how OpenAI's two dialects have it, where it came so.
+    """
 
     ttl: str = ""
+    mark: Raw | None = None
 
 
 class Text(msgspec.Struct, frozen=True, tag="text"):

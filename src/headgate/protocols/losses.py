@@ -40,6 +40,7 @@ _CHAT: Final[dict[Lost, str]] = {
     Lost.FOREIGN: "messages.content",
 }
 _RESPONSES: Final[dict[Lost, str]] = {
+    Lost.CACHE: "input.content.prompt_cache_breakpoint",
     Lost.MAX_OUTPUT: "max_output_tokens",
     Lost.CACHE_KEY: "prompt_cache_key",
     Lost.VERBOSITY: "text.verbosity",

@@ -32,6 +32,7 @@ from headgate.model.content import (
 from headgate.model.conversation import Request
 from headgate.model.dialect import Dialect
 from headgate.model.losses import Lost
+from headgate.protocols.openai_breakpoints import BREAKPOINT
 from headgate.protocols.openai_chat import tables
 from headgate.protocols.openai_chat.losses import Losses
 from headgate.protocols.openai_chat.parts import CACHE, audio_part, cache_member, file_part, image_part, merge
@@ -197,7 +198,7 @@ class _Writer:
             return [part for block in blocks if (part := self._part(block)) is not None]
         parts = [part for block in blocks if (part := self._part(block)) is not None]
         texts = [part["text"] for part in parts if isinstance(part, dict) and part["type"] == "text"]
-        if len(texts) < len(parts):
+        if len(texts) < len(parts) or any(isinstance(part, dict) and BREAKPOINT in part for part in parts):
             return [part for part in parts if not isinstance(part, dict) or part.get("text") != ""]
         return between.join(text for text in texts if isinstance(text, str) and text) if any(texts) else None
 
@@ -263,7 +264,9 @@ class _Writer:
     def _mark(self, message: Message, cache: Cache | None) -> None:
         if cache is None:
             return
-        if self._own:
+        if cache.mark is not None and self._dialect is not Dialect.ANTHROPIC_MESSAGES:
+            message[BREAKPOINT] = cache.mark
+        elif self._own:
             message[CACHE] = cache_member(cache)
         else:
             self._lost.add(Lost.CACHE)

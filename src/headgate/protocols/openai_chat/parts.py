@@ -24,6 +24,7 @@ from headgate.model.content import (
 from headgate.model.dialect import Dialect
 from headgate.protocols.head_fields import invalid
 from headgate.protocols.members import Members, is_string, string_of
+from headgate.protocols.openai_breakpoints import take_breakpoint
 from headgate.protocols.openai_chat import tables
 
 CACHE: Final = "cache_control"
@@ -67,7 +68,7 @@ def read_part(raw: Raw, part: Members) -> Block:
     kind = part.needed("type")
     match kind:
         case "text":
-            return Text(part.needed("text"), cache=take_cache(part), extra=part.rest())
+            return Text(part.needed("text"), cache=_mark(part), extra=part.rest())
         case "image_url":
             return _read_image(part)
         case "input_audio":
@@ -80,16 +81,20 @@ def read_part(raw: Raw, part: Members) -> Block:
             return Foreign(Dialect.OPENAI_CHAT, kind, raw)
 
 
+def _mark(part: Members) -> Cache | None:
+    return take_cache(part) or take_breakpoint(part)
+
+
 def _read_image(part: Members) -> Image:
     raw = part.raw("image_url")
     if raw is None:
         raise invalid(part.at("image_url"), f"{part.at('image_url')} is missing")
     if is_string(raw):  # Mistral's short form
-        return Image(_from_url(string_of(raw, part.at("image_url"))), cache=take_cache(part), extra=part.rest())
+        return Image(_from_url(string_of(raw, part.at("image_url"))), cache=_mark(part), extra=part.rest())
     part.put_back("image_url", raw)
     image = part.needed_members("image_url")
     source, detail = _from_url(image.needed("url")), image.text("detail")
-    return Image(source, detail, take_cache(part), {**part.rest(), **image.rest("image_url.")})
+    return Image(source, detail, _mark(part), {**part.rest(), **image.rest("image_url.")})
 
 
 def _read_audio(part: Members) -> Audio:
@@ -112,7 +117,7 @@ def _read_file(part: Members) -> Document:
         source = _from_url(data)
         if source.kind is SourceKind.URL and "://" not in data[:16]:
             source = Source(SourceKind.BASE64, data)  # bare base64
-    return Document(source, title, cache=take_cache(part), extra={**part.rest(), **file.rest("file.")})
+    return Document(source, title, cache=_mark(part), extra={**part.rest(), **file.rest("file.")})
 
 
 def _from_url(url: str) -> Source:

@@ -13,6 +13,7 @@ from headgate.model.content import (
     NO_EXTRA,
     Audio,
     Block,
+    Cache,
     Document,
     Foreign,
     Image,
@@ -24,6 +25,7 @@ from headgate.model.content import (
 from headgate.model.dialect import Dialect
 from headgate.protocols.head_fields import invalid
 from headgate.protocols.members import Members, items_of
+from headgate.protocols.openai_breakpoints import BREAKPOINT, take_breakpoint
 from headgate.protocols.openai_responses import tables
 
 _DATA: Final = "data:"
@@ -70,17 +72,17 @@ def _read_text(kind: str, part: Members) -> tuple[Text, dict[str, Raw]]:
         value = part.raw(name)
         if value is not None:
             own[name] = value
-    return Text(text, citations, extra=part.rest()), own
+    return Text(text, citations, take_breakpoint(part), part.rest()), own
 
 
 def _read_image(part: Members) -> Image:
     url = part.text("image_url")
     if url is not None:
-        return Image(_from_url(url), part.text("detail"), extra=part.rest())
+        return Image(_from_url(url), part.text("detail"), take_breakpoint(part), extra=part.rest())
     file_id = part.text("file_id")
     if file_id is None:
         raise invalid(part.path, f"{part.path} must have image_url or file_id")
-    return Image(Source(SourceKind.FILE, file_id), part.text("detail"), extra=part.rest())
+    return Image(Source(SourceKind.FILE, file_id), part.text("detail"), take_breakpoint(part), extra=part.rest())
 
 
 def _read_file(part: Members) -> Document | None:
@@ -91,14 +93,16 @@ def _read_file(part: Members) -> Document | None:
         source = _from_url(data)
         if source.kind is SourceKind.URL and not data.startswith(_DATA):
             source = Source(SourceKind.BASE64, data)  # bare base64
-        return Document(source, title, extra=part.rest())
+        return Document(source, title, cache=take_breakpoint(part), extra=part.rest())
     url = part.text("file_url")
     if url is not None:
-        return None if url.startswith(_DATA) else Document(Source(SourceKind.URL, url), title, extra=part.rest())
+        if url.startswith(_DATA):
+            return None
+        return Document(Source(SourceKind.URL, url), title, cache=take_breakpoint(part), extra=part.rest())
     file_id = part.text("file_id")
     if file_id is None:
         raise invalid(part.path, f"{part.path} must have file_id, file_url or file_data")
-    return Document(Source(SourceKind.FILE, file_id), title, extra=part.rest())
+    return Document(Source(SourceKind.FILE, file_id), title, cache=take_breakpoint(part), extra=part.rest())
 
 
 def _from_url(url: str) -> Source:
@@ -154,6 +158,13 @@ def audio_part(source: Source) -> dict[str, object]:
     return {"type": "input_audio", "input_audio": {"data": source.value, "format": form}}
 
 
+def marked(part: dict[str, object], cache: Cache | None) -> dict[str, object]:
+    """Return the part with its prompt-cache breakpoint, where that came in a dialect of OpenAI."""
+    if cache is not None and cache.mark is not None:
+        part[BREAKPOINT] = cache.mark
+    return part
+
+
 def own_part(block: Block, own: dict[str, Raw]) -> object:
     """Return a part as its client had it; `own` is what `read_part` returned beside the block."""
     match block:
@@ -163,11 +174,11 @@ def own_part(block: Block, own: dict[str, Raw]) -> object:
             part: dict[str, object] = {**own, "text": block.text}
             if block.citations:
                 part["annotations"] = block.citations
-            return merge(part, block.extra)
+            return merge(marked(part, block.cache), block.extra)
         case Image():
-            return merge(image_part(block), block.extra)
+            return merge(marked(image_part(block), block.cache), block.extra)
         case Document():
-            return merge(file_part(block), block.extra)
+            return merge(marked(file_part(block), block.cache), block.extra)
         case Audio(source=Source() as source):
             return merge(audio_part(source), block.extra)
         case Refusal():

@@ -29,10 +29,11 @@ from headgate.model.content import (
 from headgate.model.conversation import Request
 from headgate.model.dialect import Dialect
 from headgate.model.losses import Lost
+from headgate.protocols.openai_breakpoints import BREAKPOINT
 from headgate.protocols.openai_responses import tables
 from headgate.protocols.openai_responses.losses import Losses
 from headgate.protocols.openai_responses.own_writer import call_item, fits, reasoning_item, write_own
-from headgate.protocols.openai_responses.parts import file_part, image_part, merge
+from headgate.protocols.openai_responses.parts import file_part, image_part, marked, merge
 from headgate.protocols.signatures import goes_to
 
 MAX_ID: Final = 64
@@ -222,7 +223,9 @@ class _Writer:
         if part is None:
             return None
         if isinstance(block, Text | Image | Document):
-            self._mark(block.cache)
+            marked(part, block.cache)
+            if BREAKPOINT not in part or text_type == "output_text":
+                self._mark(block.cache)
         extra = getattr(block, "extra", NO_EXTRA)
         return merge(part, self._losses.extras(extra, self._parts))
 
