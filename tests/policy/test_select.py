@@ -41,6 +41,17 @@ def test_state_is_served_by_one_upstream_of_its_own_dialect_alone() -> None:
     assert error.param == "previous_response_id"
 
 
+def test_a_thread_that_no_route_holds_is_to_be_sent_whole() -> None:
+    error = refused("gpt-5-mini", endpoint=Endpoint.MESSAGES, state="thread")
+    assert (error.kind, error.status, error.param) == (ErrorKind.THREAD_NOT_FOUND, 404, "thread")
+
+
+def test_a_thread_whose_route_rests_is_to_be_sent_whole_to_another() -> None:
+    health = {"anthropic/claude-haiku-4-5": failed(FailureKind.OVERLOADED)}
+    error = refused("fast", endpoint=Endpoint.MESSAGES, state="thread", pin="anthropic/claude-haiku-4-5", health=health)
+    assert error.kind is ErrorKind.THREAD_NOT_FOUND
+
+
 def test_a_token_count_that_nobody_can_be_asked_for_has_an_empty_plan() -> None:
     routes, rejected, model = names("gpt-5-mini", endpoint=Endpoint.COUNT_TOKENS)
     assert (routes, model) == ([], "gpt-5-mini")

@@ -13,6 +13,7 @@ class ErrorKind(StrEnum):
     MODEL_NOT_ALLOWED = "model_not_allowed"
     MODEL_NOT_FOUND = "model_not_found"
     PATH_NOT_FOUND = "path_not_found"
+    THREAD_NOT_FOUND = "thread_not_found"
     METHOD_NOT_ALLOWED = "method_not_allowed"
     REQUEST_TIMEOUT = "request_timeout"
     REQUEST_TOO_LARGE = "request_too_large"
@@ -35,6 +36,7 @@ STATUS: dict[ErrorKind, int] = {
     ErrorKind.MODEL_NOT_ALLOWED: 403,
     ErrorKind.MODEL_NOT_FOUND: 404,
     ErrorKind.PATH_NOT_FOUND: 404,
+    ErrorKind.THREAD_NOT_FOUND: 404,
     ErrorKind.METHOD_NOT_ALLOWED: 405,
     ErrorKind.REQUEST_TIMEOUT: 408,
     ErrorKind.REQUEST_TOO_LARGE: 413,

@@ -28,8 +28,12 @@ DEFAULT_CONTEXT = 1_048_576
 """The context taken for a model whose own is unknown, where input comes from the vendor's side."""
 
 _NO_OUTPUT = frozenset({Endpoint.EMBEDDINGS, Endpoint.COUNT_TOKENS})
-_STORED_INPUT = ("previous_response_id", "conversation", "prompt")
-_NOTHING = (b"null", b'""')
+_STORED_INPUT: dict[Endpoint, tuple[str, ...]] = {
+    Endpoint.RESPONSES: ("previous_response_id", "conversation", "prompt"),
+    Endpoint.MESSAGES: ("thread",),
+}
+_NOTHING = (b"null", b'""', b'{"type":"create"}', b'{"type": "create"}')
+"""A thread that is created brings all of its conversation; one in another spelling is held for as one that does not."""
 
 
 class Hold(msgspec.Struct, frozen=True, gc=False):
@@ -72,7 +76,7 @@ def hold(head: RequestHead, route: Route, *, tokens_per_byte: float = TOKENS_PER
         # Anthropic bills nothing for it: https://docs.anthropic.com/en/docs/build-with-claude/token-counting
         return Hold(0, 0, 0)
     tokens = input_tokens(len(head.body), tools=head.has_tools, tokens_per_byte=tokens_per_byte)
-    if head.endpoint is Endpoint.RESPONSES and _has_stored_input(head):
+    if _has_stored_input(head):
         tokens = max(tokens, DEFAULT_CONTEXT if route.context is None else route.context)
     output = output_maximum(head, route)
     nano = worst_case(tokens, output, route.prices, route.provider.billing, audio=_may_hold_audio(head))
@@ -95,7 +99,8 @@ def partial_usage(
 
 
 def _has_stored_input(head: RequestHead) -> bool:
-    return any(name in head.fields and bytes(head.fields[name]) not in _NOTHING for name in _STORED_INPUT)
+    names = _STORED_INPUT.get(head.endpoint, ())
+    return any(name in head.fields and bytes(head.fields[name]) not in _NOTHING for name in names)
 
 
 def _may_hold_audio(head: RequestHead) -> bool:

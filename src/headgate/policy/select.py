@@ -61,8 +61,8 @@ def plan(
     upstream of its own dialect can serve, and no other one instead; `pin` is the route that has it, where one is
     known. Where no chain says otherwise, routes that need no translation go first.
     For a token count the plan may hold no route: it is to be estimated.
-    Raises HeadgateError: MODEL_NOT_FOUND, MODEL_NOT_ALLOWED, DIALECT_UNAVAILABLE, RATE_LIMIT_EXCEEDED or
-    SERVICE_UNAVAILABLE.
+    Raises HeadgateError: MODEL_NOT_FOUND, MODEL_NOT_ALLOWED, DIALECT_UNAVAILABLE, THREAD_NOT_FOUND,
+    RATE_LIMIT_EXCEEDED or SERVICE_UNAVAILABLE.
     """
     found = resolve(catalog, asked)
     if found is None:
@@ -213,6 +213,8 @@ def _refusal(
         if NO_STATE in reasons:
             return _stateless(found, endpoint, state)
         return _unspoken(found, endpoint, rejected)
+    if endpoint is Endpoint.MESSAGES and NO_STATE in reasons:
+        return _stateless(found, endpoint, state)  # another route can have the whole conversation
     resting = {item.route: health[item.route] for item in rejected if item.reason not in _NEVER}
     limited = all(rate_limited(state, now_ns) for state in resting.values())
     kind = ErrorKind.RATE_LIMIT_EXCEEDED if limited else ErrorKind.SERVICE_UNAVAILABLE
@@ -228,6 +230,9 @@ def _can_be_counted(rejected: Rejected) -> bool:
 
 
 def _stateless(found: Candidates, endpoint: Endpoint, state: str | None) -> HeadgateError:
+    if endpoint is Endpoint.MESSAGES:
+        message = f"No route of {_shown(found.name)} holds this thread. Send the whole conversation."
+        return HeadgateError(ErrorKind.THREAD_NOT_FOUND, message, param=state)
     message = (
         f"{state} needs an upstream that speaks /v1/{endpoint.value} itself and keeps its state; no route of "
         f"{_shown(found.name)} does. Send the whole conversation instead, or name a model that has one."

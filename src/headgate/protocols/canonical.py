@@ -137,3 +137,11 @@ class Translator(ABC):
     def needs_state(self, head: RequestHead) -> str | None:  # noqa: ARG002 - most dialects keep none
         """Return the member of a request that only an upstream with this dialect's own state can serve."""
         return None
+
+    def previous(self, head: RequestHead) -> str | None:  # noqa: ARG002 - most dialects keep none
+        """Return the id of the answer that a request goes on from, None where it names none."""
+        return None
+
+    def keeps_state(self, head: RequestHead) -> bool:  # noqa: ARG002 - most dialects keep none
+        """Tell whether a later request may go on from the answer to this one."""
+        return False

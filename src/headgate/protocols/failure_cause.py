@@ -35,6 +35,7 @@ _TOO_LONG: Final = re.compile(
     re.IGNORECASE,
 )
 _UNPAID: Final = "credit balance is too low"
+_FORGOTTEN: Final = "thread_not_found"  # anthropic/types/thread_not_found_error.py
 _MAX_PARAM: Final = 200
 _decoder: Final = msgspec.json.Decoder()
 
@@ -43,12 +44,14 @@ class Cause(msgspec.Struct, frozen=True, gc=False):
     """What an error is about.
 
     `told` is what a client is told, None where the status says all there is. `param` names a member of the
-    request as the upstream knows it. `unpaid`: the account behind the provider's key is empty.
+    request as the upstream knows it. `unpaid`: the account behind the provider's key is empty. `forgotten`: the
+    upstream no longer holds the conversation that the request goes on from.
     """
 
     told: ErrorKind | None = None
     param: str | None = None
     unpaid: bool = False
+    forgotten: bool = False
 
 
 def failure_cause(body: bytes) -> Cause:
@@ -64,8 +67,12 @@ def failure_cause(body: bytes) -> Cause:
     if told is None and _TOO_LONG.search(message):
         told = ErrorKind.CONTEXT_LENGTH_EXCEEDED
     param = error.get("param")
+    details = error.get("details")
     return Cause(
-        told, param if isinstance(param, str) and len(param) <= _MAX_PARAM else None, _UNPAID in message.lower()
+        told,
+        param if isinstance(param, str) and len(param) <= _MAX_PARAM else None,
+        unpaid=_UNPAID in message.lower(),
+        forgotten=isinstance(details, dict) and details.get("error_code") == _FORGOTTEN,
     )
 
 

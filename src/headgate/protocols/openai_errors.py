@@ -17,6 +17,7 @@ TYPE_AND_CODE: Final[dict[ErrorKind, tuple[str, str | None]]] = {
     ErrorKind.MODEL_NOT_ALLOWED: (_INVALID, "model_not_allowed"),
     ErrorKind.MODEL_NOT_FOUND: (_INVALID, "model_not_found"),
     ErrorKind.PATH_NOT_FOUND: (_INVALID, "path_not_found"),
+    ErrorKind.THREAD_NOT_FOUND: (_INVALID, "thread_not_found"),
     ErrorKind.METHOD_NOT_ALLOWED: (_INVALID, "method_not_allowed"),
     ErrorKind.REQUEST_TIMEOUT: (_INVALID, "request_timeout"),
     ErrorKind.REQUEST_TOO_LARGE: (_INVALID, "request_too_large"),

@@ -76,7 +76,7 @@ class Attempt:
         except UpstreamFailed as error:
             return AttemptFailed(error.failure)
         failure = self._refused(answer, kind, said)
-        passes = not self.out.foreign and failure.kind is kind
+        passes = not self.out.foreign and failure.kind is FailureKind.REQUEST_REJECTED
         return AttemptFailed(failure, hidden(said, provider.api_key) if passes else None)
 
     def _refused(self, answer: Answer, kind: FailureKind, said: bytes) -> Failure:
@@ -84,6 +84,8 @@ class Attempt:
         out, cause = self.out, failure_cause(said)
         if cause.unpaid and kind is FailureKind.REQUEST_REJECTED:
             kind = FailureKind.UPSTREAM_BILLING
+        if cause.forgotten and kind is FailureKind.MODEL_UNAVAILABLE:
+            kind = FailureKind.REQUEST_REJECTED  # the model is there: the client must send what it goes on from
         message = out.codec.failure_message(said)
         failure = failure_of(answer, kind, message, self.route.provider.api_key, self._clock.wall())
         told = cause.told if cause.told is ErrorKind.CONTEXT_LENGTH_EXCEEDED else None

@@ -43,7 +43,6 @@ from headgate.policy.patience import RETRY_SOON, overdue
 from headgate.policy.select import plan as plan_call
 from headgate.protocols.codec import FrameTooLarge, MalformedStream, Piece, PieceKind, translator_for
 from headgate.protocols.failure_text import clean
-from headgate.protocols.head_fields import text_of
 from headgate.protocols.whole import ANSWER_LIMIT
 from headgate.runtime.answering import Answering
 from headgate.runtime.attempt import Attempt
@@ -67,10 +66,14 @@ TAIL_PATIENCE_NS = 250_000_000
 SECOND_NS = 1_000_000_000
 
 MAX_RESPONSE_ID = 200
+STATEFUL = frozenset({Endpoint.RESPONSES, Endpoint.MESSAGES})
+"""Endpoints of which a request may go on from an answer that its upstream still holds."""
 PROMPT_IN = {Endpoint.CHAT: "messages", Endpoint.MESSAGES: "messages", Endpoint.RESPONSES: "input"}
 """The member of a request that is at fault where the prompt is too long."""
 LEDGER_UNREAD = HeadgateError(
-    ErrorKind.SERVICE_UNAVAILABLE, "The gateway cannot look up previous_response_id now; retry.", retry_after=RETRY_SOON
+    ErrorKind.SERVICE_UNAVAILABLE,
+    "The gateway cannot look up now what the request goes on from; retry.",
+    retry_after=RETRY_SOON,
 )
 
 GLANCE = 0.005
@@ -160,7 +163,7 @@ class Call(Answering):
         head = self._head = self._codec.read_head(self.endpoint, body)
         terms = self.terms
         self._canonical = Canonical(head, self.id, self._started_at // SECOND_NS)
-        state = translator_for(self.endpoint).needs_state(head) if self.endpoint is Endpoint.RESPONSES else None
+        state = translator_for(self.endpoint).needs_state(head) if self.endpoint in STATEFUL else None
         pin = await self._made_by(head) if state is not None else None
         self._plan, self._model = plan_call(
             terms.catalog,
@@ -177,7 +180,7 @@ class Call(Answering):
 
     async def _made_by(self, head: RequestHead) -> str | None:
         """Return the route that made the response which this request goes on from, None where nobody knows."""
-        previous = text_of(head.fields, "previous_response_id")
+        previous = translator_for(self.endpoint).previous(head)
         if previous is None:
             return None
         try:
@@ -461,9 +464,12 @@ class Call(Answering):
 
     def _response_id(self, outcome: Outcome) -> str | None:
         """Return the id by which a later call may go on from this answer; endpoints without state have none."""
-        if self.endpoint is not Endpoint.RESPONSES or self._attempt is None or outcome is not Outcome.OK:
+        attempt, head = self._attempt, self._head
+        if self.endpoint not in STATEFUL or attempt is None or head is None or outcome is not Outcome.OK:
             return None
-        made = self._attempt.scanner.response_id
+        if attempt.out.foreign or not translator_for(self.endpoint).keeps_state(head):
+            return None
+        made = attempt.scanner.response_id
         return made if made is not None and len(made) <= MAX_RESPONSE_ID else None
 
     async def _close(self) -> None:

@@ -15,13 +15,19 @@ MEDIA_BYTES = 4000
 
 
 class Refusal(Exception):
-    """A request that the simulated vendor turns down; `status` picks the error's type in its dialect."""
+    """A request that the simulated vendor turns down; `status` picks the error's type in its dialect.
 
-    def __init__(self, message: str, *, status: int = 400, param: str | None = None) -> None:
+    `details` are what Anthropic's errors say for programs.
+    """
+
+    def __init__(
+        self, message: str, *, status: int = 400, param: str | None = None, details: Json | None = None
+    ) -> None:
         super().__init__(message)
         self.message = message
         self.status = status
         self.param = param
+        self.details = details
 
 
 class Tool(msgspec.Struct, frozen=True, gc=False):

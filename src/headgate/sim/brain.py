@@ -15,9 +15,11 @@ from headgate.sim.content import Answer, compose
 from headgate.sim.directive import Directive, FaultQueue, decide
 from headgate.sim.errors import error_body
 from headgate.sim.faults import Fault
+from headgate.sim.frames import UsageMode
 from headgate.sim.models import models, one_model
 from headgate.sim.record import SimRequest
 from headgate.sim.script import Reply, answered, json_reply, unanswered
+from headgate.sim.threads import Threads
 
 _READ: dict[Endpoint, Callable[[Json], Ask]] = {
     Endpoint.CHAT: chat.read,
@@ -49,6 +51,7 @@ class Brain:
         self._api_key = api_key
         self.cache = PromptCache(clock)
         self.faults = FaultQueue()
+        self.threads = Threads()
         self.bill = Bill()
         self.requests: deque[SimRequest] = deque(maxlen=keep)
         self.received = 0
@@ -85,6 +88,8 @@ class Brain:
             return self._answer(record, dialect)
         except Refusal as refusal:
             body = error_body(dialect, refusal.status, refusal.message, refusal.param)
+            if refusal.details is not None:
+                body["error"]["details"] = refusal.details
             return json_reply(refusal.status, body), None
 
     def _get(self, path: str, dialect: Dialect) -> Reply:
@@ -104,7 +109,10 @@ class Brain:
             raise Refusal("Not allowed to use this method on this path.", status=405)
         if dialect is Dialect.ANTHROPIC_MESSAGES and record.header("anthropic-version") is None:
             raise Refusal("anthropic-version: header is required")
-        ask = _READ[Endpoint(record.endpoint)](_body(record.body))
+        body = _body(record.body)
+        if record.endpoint == Endpoint.MESSAGES:
+            body = self.threads.whole(body, record.header("anthropic-beta") or "")
+        ask = _READ[Endpoint(record.endpoint)](body)
         record.model, record.stream = ask.model, ask.stream
         try:
             directive = decide(self.faults, ask.text, ask.model, ask.endpoint)
@@ -121,6 +129,8 @@ class Brain:
     def _composed(self, ask: Ask, directive: Directive) -> tuple[Reply, Charge | None]:
         answer = compose(self.seed, ask, directive, self._input(ask))
         reply = answered(answer, directive)
+        if ask.endpoint is Endpoint.MESSAGES and ask.body.get("thread") is not None:
+            self.threads.remember(ask.body, messages.unary(answer, UsageMode.NONE))
         return reply, _charge(answer, directive)
 
     def _input(self, ask: Ask) -> InputTokens:

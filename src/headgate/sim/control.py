@@ -12,6 +12,7 @@ from headgate.sim.directive import FaultQueue, Queued, parse_options
 from headgate.sim.faults import TABLE
 from headgate.sim.record import SimRequest
 from headgate.sim.script import Reply, json_reply
+from headgate.sim.threads import Threads
 
 _PREFIX = "/_sim"
 
@@ -22,6 +23,7 @@ class Vendor(Protocol):
     faults: FaultQueue
     bill: Bill
     requests: deque[SimRequest]
+    threads: Threads
 
     def release(self) -> None:
         """Let every answer that is held go on."""
@@ -89,6 +91,11 @@ def _forget(vendor: Vendor, _body: bytes) -> Json:
     return {"requests": []}
 
 
+def _lose(vendor: Vendor, _body: bytes) -> Json:
+    vendor.threads.clear()
+    return {"threads": []}
+
+
 def _bill(vendor: Vendor, _body: bytes) -> Json:
     return {"models": vendor.bill.by_model, "usage": vendor.bill.usage, "lines": len(vendor.bill.lines)}
 
@@ -104,6 +111,7 @@ _HANDLERS: dict[tuple[str, str], Callable[[Vendor, bytes], Json]] = {
     ("DELETE", "/_sim/faults"): _clear,
     ("GET", "/_sim/requests"): _requests,
     ("DELETE", "/_sim/requests"): _forget,
+    ("DELETE", "/_sim/threads"): _lose,
     ("GET", "/_sim/bill"): _bill,
     ("POST", "/_sim/release"): _release,
 }

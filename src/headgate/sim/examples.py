@@ -38,7 +38,7 @@ def _value(dice: Dice, schema: Any, root: Json, depth: int) -> Any:
         return dice.below(100)
     if kind == "boolean":
         return True
-    return None if kind == "null" else "".join(pieces(dice, 2))
+    return None if kind == "null" else "".join(pieces(dice, 3))
 
 
 def _object(dice: Dice, schema: Json, root: Json, depth: int) -> Json:

@@ -27,6 +27,7 @@ ERROR_TYPES: Final[dict[ErrorKind, str]] = {
     ErrorKind.MODEL_NOT_ALLOWED: "permission_error",
     ErrorKind.MODEL_NOT_FOUND: "not_found_error",
     ErrorKind.PATH_NOT_FOUND: "not_found_error",
+    ErrorKind.THREAD_NOT_FOUND: "not_found_error",
     ErrorKind.METHOD_NOT_ALLOWED: _INVALID,
     ErrorKind.REQUEST_TIMEOUT: "timeout_error",
     ErrorKind.REQUEST_TOO_LARGE: "request_too_large",
@@ -39,6 +40,9 @@ ERROR_TYPES: Final[dict[ErrorKind, str]] = {
     ErrorKind.INTERNAL_ERROR: "api_error",
 }
 """Types as in docs.claude.com/en/api/errors and the SDK's ErrorType; a spent quota, a 429, is a rate limit."""
+
+DETAILS: Final[dict[ErrorKind, dict[str, str]]] = {ErrorKind.THREAD_NOT_FOUND: {"error_code": "thread_not_found"}}
+"""What clients act on beside the type: this one makes them send the whole conversation (the SDK's lib/threads)."""
 
 
 class AnthropicMessages(Codec):
@@ -77,6 +81,8 @@ class AnthropicMessages(Codec):
             "type": "error",
             "error": {"type": ERROR_TYPES[error.kind], "message": error.message},
         }
+        if error.kind in DETAILS:
+            body["error"]["details"] = DETAILS[error.kind]
         if call_id is not None:
             body["request_id"] = call_id
         return _encode(body)

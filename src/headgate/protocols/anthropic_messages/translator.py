@@ -8,6 +8,7 @@ from headgate.protocols.anthropic_messages.append_system import with_system
 from headgate.protocols.anthropic_messages.cache_auto import with_cache_marks
 from headgate.protocols.anthropic_messages.request_reader import read_request
 from headgate.protocols.anthropic_messages.request_writer import write_request
+from headgate.protocols.anthropic_messages.state import keeps_state, needs_state, previous
 from headgate.protocols.canonical import AnswerReader, AnswerWriter, Reply, Target, Translator, Written
 
 
@@ -31,3 +32,12 @@ class MessagesTranslator(Translator):
 
     def with_cache_marks(self, body: bytes) -> bytes:
         return with_cache_marks(body)
+
+    def needs_state(self, head: RequestHead) -> str | None:
+        return needs_state(head)
+
+    def previous(self, head: RequestHead) -> str | None:
+        return previous(head)
+
+    def keeps_state(self, head: RequestHead) -> bool:
+        return keeps_state(head)

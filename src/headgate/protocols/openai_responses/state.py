@@ -5,7 +5,7 @@ from typing import Any, Final
 import msgspec
 
 from headgate.model.request import RequestHead
-from headgate.protocols.head_fields import given
+from headgate.protocols.head_fields import given, text_of
 from headgate.protocols.openai_responses.tables import STATE_ITEMS
 
 _MEMBERS: Final = ("previous_response_id", "conversation", "prompt", "background")
@@ -40,3 +40,13 @@ def needs_state(head: RequestHead) -> str | None:
         if isinstance(kind, str) and kind in STATE_ITEMS:
             return kind
     return None
+
+
+def previous(head: RequestHead) -> str | None:
+    """Return the id of the response that the request goes on from, None where it names none."""
+    return text_of(head.fields, "previous_response_id")
+
+
+def keeps_state(head: RequestHead) -> bool:  # noqa: ARG001 - what is not stored can still be asked for, and is not found
+    """Tell whether a later request may go on from the answer to this one: any may."""
+    return True

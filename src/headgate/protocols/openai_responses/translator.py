@@ -9,7 +9,7 @@ from headgate.protocols.openai_responses.answer_writer import ResponsesAnswerWri
 from headgate.protocols.openai_responses.append_system import with_system
 from headgate.protocols.openai_responses.request_reader import read_request
 from headgate.protocols.openai_responses.request_writer import write_request
-from headgate.protocols.openai_responses.state import needs_state
+from headgate.protocols.openai_responses.state import keeps_state, needs_state, previous
 from headgate.protocols.tool_names import restoring
 
 
@@ -34,3 +34,9 @@ class ResponsesTranslator(Translator):
 
     def needs_state(self, head: RequestHead) -> str | None:
         return needs_state(head)
+
+    def previous(self, head: RequestHead) -> str | None:
+        return previous(head)
+
+    def keeps_state(self, head: RequestHead) -> bool:
+        return keeps_state(head)
