@@ -9,6 +9,8 @@ from typer.main import get_command
 
 from headgate.surfaces.cli.main import app
 
+from .conftest import Run
+
 DOC = (Path(__file__).parents[2] / "docs" / "cli.md").read_text(encoding="utf-8")
 
 
@@ -47,3 +49,11 @@ def test_every_option_says_what_it_does() -> None:
             yield from params(inner)
 
     assert [param.name for param in params(get_command(app)) if not getattr(param, "help", None)] == []
+
+
+def test_no_command_is_described_by_half_a_sentence(run: Run) -> None:
+    for command in ((), ("keys",), ("calls",)):
+        result = run(*command, "--help", env={"COLUMNS": "80"})
+        listed = result.output.partition("Commands:\n")[2].splitlines()
+        assert listed
+        assert [line for line in listed if line.endswith("...")] == []

@@ -78,7 +78,7 @@ def completion(
     shell: Annotated[str, typer.Argument(metavar="SHELL", help=f"One of {', '.join(SCRIPTS)}.")],
     config: ConfigOption = None,
 ) -> None:
-    """Print the script that lets a shell complete commands, options and names.
+    """Print the script by which a shell completes a line.
 
     To load it, in ~/.bashrc or ~/.zshrc: eval "$(headgate completion bash)", or zsh; in fish's config.fish:
     headgate completion fish | source. It reads no configuration; --config is accepted as everywhere.

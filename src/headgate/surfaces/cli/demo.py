@@ -19,9 +19,10 @@ def demo(
     width: Annotated[int, typer.Option("--width", min=40, max=400, help="Columns of that picture.")] = 80,
     config: ConfigOption = None,
 ) -> None:
-    """Show Headgate at work: a simulated upstream, a real gateway, real calls, and the ledger read back.
+    """Show Headgate at work: real calls to a simulated upstream.
 
-    It needs no key, no network and no configuration; --config is accepted as everywhere.
+    A real gateway stands between, and at the end the ledger is read back. It needs no key, no network and no
+    configuration; --config is accepted as everywhere.
     """
     del config
     from headgate.surfaces.demo.signals import INTERRUPTED, Interrupted, Signals

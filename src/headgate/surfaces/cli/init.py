@@ -20,9 +20,10 @@ def init(
     print_: Annotated[bool, typer.Option("--print", help="Print the configuration; write nothing.")] = False,
     json: JsonOption = False,
 ) -> None:
-    """Write headgate.yaml with what can be found: by environment variables, a .env, and servers on this machine.
+    """Write headgate.yaml with what can be found.
 
-    No credential is written: `${NAME}` stands for it.
+    That is by environment variables, a .env, and servers on this machine. No credential is written: `${NAME}` stands
+    for it.
     """
     from headgate.config.envfile import exposed, read_env_file
     from headgate.config.load import FILE_NAME

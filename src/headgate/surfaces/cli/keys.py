@@ -38,7 +38,10 @@ def create(
     json: JsonOption = False,
     config: ConfigOption = None,
 ) -> None:
-    """Create a key and print it, this once; the ledger keeps only its hash."""
+    """Create a key and print it, this once.
+
+    The ledger keeps only its hash.
+    """
     from headgate.ledger.keys import create_key
 
     chosen = not_both(name, named, "the name") or f"key-{secrets.token_hex(3)}"

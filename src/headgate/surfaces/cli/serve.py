@@ -34,10 +34,11 @@ def serve(
     ] = None,
     json: Annotated[bool, typer.Option("--json", help="Write log lines as JSON.")] = False,
 ) -> None:
-    """Run the gateway: the data plane, the admin plane and the workers.
+    """Run the gateway.
 
-    Options go before what the file says. Without a file, providers are found: by the usual environment variables, a
-    .env, and servers on this machine; where there is none the simulated upstream answers.
+    That is the data plane, the admin plane and the workers. Options go before what the file says. Without a file,
+    providers are found: by the usual environment variables, a .env, and servers on this machine; where there is none
+    the simulated upstream answers.
     """
     if log_level is not None and log_level not in LOG_LEVELS:
         raise typer.BadParameter(f"must be one of {', '.join(LOG_LEVELS)}", param_hint="--log-level")

@@ -19,7 +19,7 @@ def sim(
     json: JsonOption = False,
     config: ConfigOption = None,
 ) -> None:
-    """Run a simulated upstream that speaks every dialect, computes its answers and fails on demand.
+    """Run a simulated upstream of every dialect, with faults.
 
     It reads no configuration; --config is accepted as everywhere.
     """
