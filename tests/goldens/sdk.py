@@ -87,11 +87,14 @@ def _without_bytes(logprobs: Any) -> Any:
 
 def _responses_content(response: Json) -> Json:
     names = ("model", "status", "output", "incomplete_details", "usage", "service_tier")
-    return _said({name: response.get(name) for name in names})
+    said: Json = _said({name: response.get(name) for name in names})
+    return said
 
 
 def _messages_content(message: Json) -> Json:
-    said = _said({name: message.get(name) for name in ("model", "content", "stop_reason", "stop_sequence", "usage")})
+    said: Json = _said(
+        {name: message.get(name) for name in ("model", "content", "stop_reason", "stop_sequence", "usage")}
+    )
     said["usage"].pop("cache_creation", None)  # the SDK takes this split from a stream's start alone
     return said
 

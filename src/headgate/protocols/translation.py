@@ -75,7 +75,10 @@ class Translation:
 
     def _events(self, frames: bytes) -> list[Event]:
         events: list[Event] = []
-        for frame in self._splitter.feed(frames):
+        whole = self._splitter.feed(frames)
+        if self._splitter.pending:  # all of them are whole, but a final CR looks like half of a CRLF
+            whole.append(self._splitter.rest())
+        for frame in whole:
             event, data = parse_frame(frame)
             if data:
                 events += self._reader.frame(event, data)
