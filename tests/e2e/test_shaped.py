@@ -26,6 +26,7 @@ providers:
   responses: {{kind: openai_responses, base_url: "{sim.url}", price: {PRICE}}}
   other: {{kind: openai_responses, base_url: "{sim.url}", price: {PRICE}}}
   away: {{kind: anthropic, base_url: "http://127.0.0.1:9", price: free}}
+  vendor: {{kind: anthropic, base_url: "{sim.url.replace("127.0.0.1", "localhost")}", price: {PRICE}}}
   claude:
     {{kind: anthropic, base_url: "{sim.url}", price: {PRICE}, cache: auto, append_system_prompt: "Answer in verse."}}
 models:
@@ -35,6 +36,7 @@ models:
   stateful: {{routes: [chat/stateful, responses/stateful, other/stateful]}}
   foreign: {{routes: [chat/foreign]}}
   two-vendors: {{routes: [away/signed, claude/signed]}}
+  one-is-out: {{routes: [vendor/out-sim-401, claude/alone]}}
 """
     folder: Path = tmp_path_factory.mktemp("shaped")
     with Gateway(folder, sim, config) as gateway:
@@ -158,6 +160,11 @@ def test_signed_thinking_stays_with_who_signed_it(sim: SimThread, ant: anthropic
     assert other.headers["x-headgate-route"] == "claude/signed"
     assert other.headers["x-headgate-dropped"] == "messages.content.thinking"
     assert "c2lnbmVk" not in json.dumps(sent(sim, "signed"))
+    for attempts in ("2", "1"):  # the plan leaves out whose key was refused, and still knows whose thinking it is
+        alone = ant.messages.with_raw_response.create(model="one-is-out", max_tokens=9, messages=talk)
+        assert alone.headers["x-headgate-attempts"] == attempts
+        assert alone.headers["x-headgate-dropped"] == "messages.content.thinking"
+        assert "c2lnbmVk" not in json.dumps(sent(sim, "alone"))
 
 
 @pytest.mark.parametrize("fault", ["cut", "error-mid", "error-first", "malformed", "no-done"])

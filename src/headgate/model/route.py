@@ -101,7 +101,12 @@ class Rejected(msgspec.Struct, frozen=True, gc=False):
 
 
 class Plan(msgspec.Struct, frozen=True, gc=False):
-    """The ordered routes for one call, with every rejected route and why."""
+    """The ordered routes for one call, with every rejected route and why.
+
+    `home`: the first provider of the model, in or out of the plan, that speaks the client's dialect and that its key
+    may use; None where there is none.
+    """
 
     routes: tuple[Route, ...]
     rejected: tuple[Rejected, ...] = ()
+    home: Provider | None = None

@@ -70,10 +70,14 @@ def plan(
     allowed = principal.allowed_models
     taken: list[Route] = []
     rejected: list[Rejected] = []
+    home: Provider | None = None
     for route in found.routes:
         if allowed is not None and not _allows(allowed, route, found):
             rejected.append(Rejected(route.name, NOT_ALLOWED))
-        elif (target := asked_of(route.provider, endpoint)) is None:
+            continue
+        if home is None and endpoint in route.provider.serves:
+            home = route.provider
+        if (target := asked_of(route.provider, endpoint)) is None:
             rejected.append(Rejected(route.name, NO_TRANSLATION))
         elif state is not None and (target is not endpoint or taken or (pin is not None and route.name != pin)):
             rejected.append(Rejected(route.name, NO_STATE))
@@ -88,7 +92,7 @@ def plan(
         raise _refusal(found, endpoint, rejected, health, now_ns, state)
     if found.own_name is None and len(taken) > 1:
         taken.sort(key=lambda route: endpoint not in route.provider.serves)
-    return Plan(tuple(taken), tuple(rejected)), found.name
+    return Plan(tuple(taken), tuple(rejected), home), found.name
 
 
 def asked_of(provider: Provider, endpoint: Endpoint) -> Endpoint | None:

@@ -47,7 +47,7 @@ from headgate.protocols.whole import ANSWER_LIMIT
 from headgate.runtime.answering import Answering
 from headgate.runtime.attempt import Attempt
 from headgate.runtime.gate import Gate
-from headgate.runtime.outgoing import Canonical, outgoing
+from headgate.runtime.outgoing import Canonical, outgoing_soon
 from headgate.runtime.rows import ended, facts_of, totals
 from headgate.runtime.transport import ClientLeft, Transport, session_of
 from headgate.runtime.waiting import Waiting
@@ -175,7 +175,7 @@ class Call(Answering):
             state=state,
             pin=pin,
         )
-        self._canonical.routes = self._plan.routes
+        self._canonical.home = self._plan.home
         return self._plan
 
     async def _made_by(self, head: RequestHead) -> str | None:
@@ -369,7 +369,7 @@ class Call(Answering):
                     case Hold():
                         if self._rows:
                             await self._glance()
-                        event = self._begin_attempt(command)
+                        event = await self._begin_attempt(command)
                     case OpenAttempt():
                         event = await self._open()
                     case FailWith():
@@ -384,18 +384,16 @@ class Call(Answering):
         if self._watcher is not None:
             await asyncio.wait({self._watcher}, timeout=GLANCE)
 
-    def _begin_attempt(self, command: Hold) -> Event:
-        if (event := self._take_interruption()) is not None:
-            return event  # nothing was sent yet, so there is nothing to settle
-        head = self._head
-        assert head is not None
-        no = len(self._rows) + 1
+    async def _begin_attempt(self, command: Hold) -> Event:
         assert self._canonical is not None
         try:
-            out = outgoing(self._canonical, command.route)
+            out = await outgoing_soon(self._canonical, command.route)
         except HeadgateError as error:
             message = clean(error.message)
             return HoldRefused(Failure(FailureKind.UNTRANSLATABLE, message, told=error.kind, param=error.param))
+        if (event := self._take_interruption()) is not None:
+            return event  # nothing was sent yet, so there is nothing to settle
+        no = len(self._rows) + 1
         self._attempt = Attempt(no, command.route, hold(out.head, command.route), out, self.gate.clock)
         return HOLD_GRANTED
 

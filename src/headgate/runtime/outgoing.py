@@ -1,5 +1,7 @@
 """What one attempt sends and how its answer is read: as it came, or translated for a route of another dialect."""
 
+import asyncio
+
 import msgspec
 
 from headgate.model.content import Signer
@@ -14,6 +16,7 @@ from headgate.protocols.base import Codec, StreamScanner
 from headgate.protocols.canonical import AnswerWriter, Reply, Target
 from headgate.protocols.codec import codec_for, translator_for
 from headgate.protocols.filters import filters_for
+from headgate.protocols.json_object import refuse_crowd
 from headgate.protocols.losses import dropped
 from headgate.protocols.shaping import shaped
 from headgate.protocols.signatures import PREFIX, signed_by
@@ -49,14 +52,17 @@ class Outgoing(msgspec.Struct):
 
 
 class Canonical:
-    """A call's request in no dialect: read at most once, and only for a route that needs it."""
+    """A call's request in no dialect: read at most once, and only for a route that needs it.
 
-    __slots__ = ("_request", "created", "head", "id", "routes")
+    `home` is the provider presumed to have signed thinking in the client's dialect: the plan's.
+    """
+
+    __slots__ = ("_request", "created", "head", "home", "id")
 
     def __init__(self, head: RequestHead, call: str, created: int) -> None:
         """`created` in s since the Unix epoch."""
         self.head = head
-        self.routes: tuple[Route, ...] = ()
+        self.home: Provider | None = None
         self.id = call
         self.created = created
         self._request: Request | None = None
@@ -65,17 +71,14 @@ class Canonical:
     def request(self) -> Request:
         """The request; raises HeadgateError (400) where it cannot be understood."""
         if self._request is None:
+            refuse_crowd(self.head.body)
             self._request = translator_for(self.head.endpoint).read_request(self.head)
         return self._request
 
-    @property
-    def home(self) -> Provider | None:
-        """The provider presumed to have signed thinking in the client's dialect: the plan's first that speaks it."""
-        return next((route.provider for route in self.routes if self.head.endpoint in route.provider.serves), None)
-
     def is_strange(self, provider: Provider) -> bool:
         """Tell whether signed thinking of this conversation is another vendor's, though the dialect is the same."""
-        if len(self.routes) < 2 or (home := self.home) is None or home.base_url == provider.base_url:
+        home = self.home
+        if home is None or home is provider or home.base_url == provider.base_url:
             return False
         return any(mark in self.head.body for mark in SIGNED)
 
@@ -98,6 +101,18 @@ def outgoing(canonical: Canonical, route: Route) -> Outgoing:
     return _as_it_came(head, route)
 
 
+LARGE = 256 * 1024
+"""Bytes of a body that are translated in a few ms; other calls do not wait for more."""
+
+
+async def outgoing_soon(canonical: Canonical, route: Route) -> Outgoing:
+    """Return what `outgoing` does; a large request that must be read is read while other calls go on."""
+    as_it_came = canonical.head.endpoint in route.provider.serves and not route.shaping.touches_requests
+    if as_it_came or len(canonical.head.body) <= LARGE:
+        return outgoing(canonical, route)
+    return await asyncio.to_thread(outgoing, canonical, route)
+
+
 MARK = f'"{PREFIX}'.encode()
 """What a block begins with that a provider of another dialect has signed: it must not go upstream as it is."""
 
@@ -106,6 +121,7 @@ def _as_it_came(head: RequestHead, route: Route) -> Outgoing:
     codec = codec_for(head.endpoint)
     body = codec.outgoing(head, route.upstream_name, None)
     if route.shaping.touches_requests and head.endpoint in SHAPED:
+        refuse_crowd(head.body)
         body = shaped(body, route.shaping, translator_for(head.endpoint))
         head = msgspec.structs.replace(head, body=body)  # what is added counts for the hold
     return Outgoing(head, body, codec, codec.scanner(head) if head.stream else WholeBody(codec))
