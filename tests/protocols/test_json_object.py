@@ -1,9 +1,21 @@
 import json
+from unittest.mock import patch
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from headgate.model.errors import ErrorKind, HeadgateError
-from headgate.protocols.json_object import MAX_MEMBERS, is_object, read_object, splice
+from headgate.protocols import json_object
+from headgate.protocols.json_object import (
+    MAX_MEMBERS,
+    MAX_NODES,
+    MAX_STRINGS,
+    is_object,
+    read_object,
+    refuse_crowd,
+    splice,
+)
 
 
 def refused(body: bytes) -> str:
@@ -98,3 +110,47 @@ def test_edits_replace_append_and_remove() -> None:
     edited = splice(body, read_object(body), {"a": b'"x"', "c": None, "d": b"true", "gone": None})
     assert edited == b'{"a":"x","b":[ 1 ],"d":true}'
     assert body == b'{"a":1,"b":[ 1 ],"c":null}'
+
+
+CROWDS = {
+    "objects": b"[" + b"{}," * MAX_NODES + b"1]",
+    "objects with spaces": b"[" + b"{ }, " * MAX_NODES + b"1]",
+    "arrays": b"[" + b"[]," * MAX_NODES + b"1]",
+    "strings": b"[" + b'"\\"",' * (MAX_STRINGS + 1) + b"1]",
+    "keys": b'{"a":{' + b'"a" :1,' * (MAX_STRINGS + 1) + b'"b":1}}',
+}
+
+
+@pytest.mark.parametrize("body", CROWDS)
+def test_a_crowd_of_values_is_refused_before_they_are_read(body: str) -> None:
+    with pytest.raises(HeadgateError) as refused:
+        refuse_crowd(CROWDS[body], "input", "input")
+    assert (refused.value.kind, refused.value.param) == (ErrorKind.INVALID_REQUEST, "input")
+    assert "too many" in refused.value.message
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'["' + b"{}[]" * MAX_NODES + b'"]',
+        b'["' + b'\\"{' * (2 * MAX_STRINGS) + b'"]',
+        b'["\\\\","' + b'\\"{' * MAX_NODES + b'"]',
+        b"[" + b'{"a":"b"},' * (MAX_NODES - 1) + b"1]",
+    ],
+)
+def test_what_stands_inside_strings_is_no_crowd(body: bytes) -> None:
+    refuse_crowd(body)
+
+
+@given(st.lists(st.sampled_from([b"{}", b"[]", b'"{["', b'"\\""', b'"\\\\"', b"1"]), max_size=60), st.integers(0, 30))
+def test_a_crowd_is_counted_as_a_parser_would(parts: list[bytes], most: int) -> None:
+    body = b"[" + b",".join(parts) + b"]"
+    nodes = 1 + sum(part in (b"{}", b"[]") for part in parts)
+    strings = sum(part.startswith(b'"') for part in parts)
+    with patch.multiple(json_object, MAX_NODES=most, MAX_STRINGS=most):
+        try:
+            refuse_crowd(body)
+            refused = False
+        except HeadgateError:
+            refused = True
+    assert refused == (len(body) > most and (nodes > most or strings > most))

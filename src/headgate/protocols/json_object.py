@@ -11,11 +11,17 @@ from headgate.model.errors import ErrorKind, HeadgateError
 MAX_MEMBERS: Final = 1_000
 """No request of any vendor has a tenth of it; a body of nothing but keys costs seconds to look through."""
 
+MAX_NODES: Final = 50_000
+MAX_STRINGS: Final = 500_000
+"""Objects and arrays, and strings, of a request that is read whole: a conversation of a million tokens has fewer."""
+
+_QUOTE: Final = 34
 _decoder: Final = msgspec.json.Decoder(dict[str, Raw])
 _key_decoder: Final = msgspec.json.Decoder(str)
 _encoder: Final = msgspec.json.Encoder()
 
 _KEY: Final = re.compile(rb'[ \t\n\r]*+("[^"\\]*+(?:\\.[^"\\]*+)*+")[ \t\n\r]*+:[ \t\n\r]*+', re.DOTALL)
+_TOKEN: Final = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"|[{\[]', re.DOTALL)
 _SEPARATOR: Final = re.compile(rb"[ \t\n\r]*+([,}])")
 
 
@@ -58,6 +64,23 @@ def splice(body: bytes, fields: dict[str, Raw], edits: dict[str, bytes | None]) 
         else:
             members[key] = Raw(value)
     return _encoder.encode(members)
+
+
+def refuse_crowd(body: bytes, what: str = "the request body", param: str | None = None) -> None:
+    """Raise HeadgateError(INVALID_REQUEST) for valid JSON of so many values that to read them all takes seconds."""
+    if len(body) <= MAX_NODES:
+        return
+    if body.count(b"{") + body.count(b"[") <= MAX_NODES and body.count(b'"') <= 2 * MAX_STRINGS:
+        return
+    nodes = strings = 0
+    for match in _TOKEN.finditer(body):  # what stands inside strings does not count
+        if match[0][0] == _QUOTE:
+            strings += 1
+        else:
+            nodes += 1
+        if nodes > MAX_NODES or strings > MAX_STRINGS:
+            most = f"{MAX_NODES} objects and arrays" if nodes > MAX_NODES else f"{MAX_STRINGS} strings"
+            raise _invalid(f"{what} has more than {most}, too many to be read", param)
 
 
 def members_of(body: bytes) -> dict[str, Raw] | None:

@@ -6,8 +6,11 @@ import msgspec
 
 from headgate.model.request import RequestHead
 from headgate.protocols.head_fields import given, text_of
+from headgate.protocols.json_object import refuse_crowd
 from headgate.protocols.openai_responses.tables import STATE_ITEMS
 
+_SMALL: Final = 1024 * 1024
+"""Bytes of input that are looked through in a few ms, whatever is in them."""
 _MEMBERS: Final = ("previous_response_id", "conversation", "prompt", "background")
 
 
@@ -24,11 +27,14 @@ def needs_state(head: RequestHead) -> str | None:
     """Return the member, or the type of the `input` item, that stands for what such an upstream keeps; None for none.
 
     An item given by its id alone is an item_reference. An input that cannot be read needs nothing: it is refused.
+    Raises HeadgateError for an input of too many values to look through.
     """
     for name in _MEMBERS:
         if given(head.fields, name):
             return name
     raw = head.fields.get("input")
+    if raw is not None and memoryview(raw).nbytes > _SMALL:
+        refuse_crowd(bytes(raw), "input", "input")
     try:
         items = [] if raw is None else _items.decode(raw)
     except (ValueError, RecursionError):
