@@ -461,3 +461,16 @@ def test_a_call_in_a_namespace_that_the_request_does_not_offer_has_the_name_that
         asked = {"model": "m", "input": [QUESTION, {**call_of, "name": name}], "tools": [SHELL]}
         sent = request_for("responses", asked, "chat")["body"]["messages"]
         assert sent[1]["tool_calls"][0]["function"]["name"] == sent_as
+
+
+@pytest.mark.parametrize(("budget", "effort"), [(1024, "low"), (6000, "low"), (16_000, "medium"), (31_999, "high")])
+@pytest.mark.parametrize("upstream", ["chat", "responses"])
+def test_claude_codes_budget_is_an_effort_that_every_model_takes(upstream: str, budget: int, effort: str) -> None:
+    """BerriAI/litellm#27223: 31,999 of 32,000 tokens became a word that the model refused, with every request."""
+    thinking = {"type": "enabled", "budget_tokens": budget}
+    asked = {"model": "m", "max_tokens": 32_000, "messages": [QUESTION], "thinking": thinking}
+    body = request_for("messages", asked, upstream)["body"]
+    assert (body["reasoning_effort"] if upstream == "chat" else body["reasoning"]["effort"]) == effort
+    said = {**asked, "thinking": {"type": "adaptive"}, "output_config": {"effort": "max"}}
+    body = request_for("messages", said, upstream)["body"]
+    assert (body["reasoning_effort"] if upstream == "chat" else body["reasoning"]["effort"]) == "max"

@@ -34,15 +34,17 @@ def budget_of(effort: Effort, max_output: int) -> int | None:
 
 
 def effort_of(budget: int, max_output: int | None) -> Effort:
-    """Return the least effort whose budget is not below `budget`.
+    """Return the least of low, medium and high whose budget is not below `budget`, high where none is.
 
-    Without an output maximum the budget is compared with shares of 32,768.
+    Every model that reasons takes these; the words beyond them are refused by many (GPT-5.1 knows no `minimal`, Claude
+    Opus 4.6 no `xhigh`), so only a client that says one gets it. Without an output maximum the budget is compared with
+    shares of 32,768.
     """
     whole = max_output or 32_768
-    for effort in (Effort.MINIMAL, Effort.LOW, Effort.MEDIUM, Effort.HIGH):
+    for effort in (Effort.LOW, Effort.MEDIUM):
         if budget <= (budget_of(effort, whole) or 0):
             return effort
-    return Effort.XHIGH if budget <= whole * PERCENT[Effort.XHIGH] // 100 else Effort.MAX
+    return Effort.HIGH
 
 
 def wanted_effort(reasoning: Reasoning | None, max_output: int | None) -> Effort | None:

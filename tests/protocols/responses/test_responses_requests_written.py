@@ -283,8 +283,8 @@ def test_members_about_the_call() -> None:
     [
         (Reasoning(effort=Effort.HIGH), {"effort": "high"}),
         (Reasoning(effort=Effort.NONE), {"effort": "none"}),
-        (Reasoning(enabled=True, budget=1024), {"effort": "minimal", "summary": "auto"}),
-        (Reasoning(enabled=True, budget=1024, display="omitted"), {"effort": "minimal"}),
+        (Reasoning(enabled=True, budget=1024), {"effort": "low", "summary": "auto"}),
+        (Reasoning(enabled=True, budget=1024, display="omitted"), {"effort": "low"}),
         (Reasoning(adaptive=True, effort=Effort.LOW, display="summarized"), {"effort": "low", "summary": "auto"}),
         (Reasoning(effort=Effort.LOW, summary="detailed"), {"effort": "low", "summary": "detailed"}),
         (Reasoning(adaptive=True), None),
