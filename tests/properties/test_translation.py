@@ -1,5 +1,6 @@
 """What holds of every answer on its way from any upstream's dialect into any client's."""
 
+import json
 from collections.abc import Iterable
 from itertools import groupby, pairwise
 from pathlib import Path
@@ -9,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.goldens.files import HERE, UPSTREAM, answer_files, asked, load, title, upstream_stream
+from tests.goldens.fuzzing import check_stream
 from tests.goldens.matrix import (
     CALL,
     ENDPOINT,
@@ -76,6 +78,18 @@ def test_the_last_frame_is_read_where_lines_end_with_a_carriage_return(client: s
     stream = upstream_stream(path)
     ended = (stream + b": bye\n\n").replace(b"\n", b"\r")
     assert streamed(path, client, [ended])[1].body == streamed(path, client, [stream])[1].body
+
+
+@pytest.mark.parametrize("path", STREAMS, ids=title)
+def test_data_of_many_lines_makes_frames_of_one_line(path: Path) -> None:
+    lines = [
+        "".join(f"data: {each}\n" for each in json.dumps(json.loads(line[6:]), indent=1).split("\n"))
+        if line.startswith("data: {")
+        else f"{line}\n"
+        for line in upstream_stream(path).decode().split("\n")
+    ]
+    for client in NAMES:
+        check_stream(client, streamed(path, client, ["".join(lines).encode()])[1].body)
 
 
 @settings(deadline=None, max_examples=60)

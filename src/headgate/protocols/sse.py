@@ -108,6 +108,11 @@ def parse_frame(frame: bytes) -> tuple[bytes | None, bytes]:
     return event, b"\n".join(data)
 
 
+def one_line(data: bytes) -> bytes:
+    """Return a frame's JSON on one line, so that parts of it can go into other frames."""
+    return data.replace(b"\n", b" ") if b"\n" in data else data
+
+
 def is_frame(frame: bytes, *, cut: bool = False) -> bool:
     """Tell whether every line is blank, a comment or one of the four fields that the format knows.
 

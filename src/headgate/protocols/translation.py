@@ -13,7 +13,7 @@ from headgate.protocols.base import Codec, MalformedStream, Piece, PieceKind, St
 from headgate.protocols.canonical import AnswerReader, AnswerWriter
 from headgate.protocols.failure_cause import Cause, failure_cause
 from headgate.protocols.filters import Filter
-from headgate.protocols.sse import FrameSplitter, parse_frame
+from headgate.protocols.sse import FrameSplitter, one_line, parse_frame
 from headgate.protocols.whole import WholeBody
 
 _NO_LIMIT: Final = 2**62
@@ -81,7 +81,7 @@ class Translation:
         for frame in whole:
             event, data = parse_frame(frame)
             if data:
-                events += self._reader.frame(event, data)
+                events += self._reader.frame(event, one_line(data))
         self._said = self._said or _says_something(events)
         return events if self._filters is None else self._filters.feed(events)
 

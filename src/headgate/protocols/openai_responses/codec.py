@@ -121,7 +121,8 @@ class ResponsesScanner(StreamScanner):
         if message is None:
             return PieceKind.CONTENT
         self._last = data
-        kind = message.get("type")
+        said = message.get("type")
+        kind = said if said is None or isinstance(said, str) else str(said)
         if kind in _ENDS:
             return self._see_end(message, data)
         error = message.get("error")
@@ -129,7 +130,7 @@ class ResponsesScanner(StreamScanner):
             return self._failed(error if isinstance(error, dict) else {"type": message.get("code")}, data)
         if kind in _STARTS:
             self._see_id(message.get("response"))
-        elif not (kind is None or _is_empty_start(str(kind), message)):
+        elif not (kind is None or _is_empty_start(kind, message)):
             self.content_seen = True
         return self._passing()
 
