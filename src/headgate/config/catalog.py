@@ -7,6 +7,7 @@ from datetime import datetime
 import msgspec
 
 from headgate.config.bundled import lookup, models_of, spellings_of
+from headgate.config.outputs import known_max_output
 from headgate.config.prices import override
 from headgate.config.schema import Config, ModelConfig, ProviderConfig, VirtualModelConfig
 from headgate.config.shaping import shaped
@@ -105,7 +106,9 @@ def _route(provider: Provider, upstream_name: str, settings: ProviderConfig, at:
         model=said.model or neutral_name(upstream_name, facts.model if facts is not None else None),
         prices=prices,
         context=said.context or (facts.context if facts is not None else None),
-        max_output=said.max_output or (facts.max_output if facts is not None else None),
+        max_output=said.max_output
+        or (facts.max_output if facts is not None else None)
+        or known_max_output(upstream_name),
         shaping=shaped(shaped(UNSHAPED, settings), said),
     )
 
