@@ -195,7 +195,7 @@ _OPENING: dict[ErrorKind, str] = {
 
 _BROKE_OFF = "The answer broke off:"
 _NOT_YOURS = "The upstream refused the gateway's own credential or account, not yours:"
-_UNREADABLE = "The request cannot be translated for another dialect:"
+_UNREADABLE = "The request cannot be read to be translated:"
 _REFUSED_KINDS = frozenset({FailureKind.UPSTREAM_AUTH, FailureKind.UPSTREAM_BILLING})
 _LIKE: dict[ErrorKind, FailureKind] = {
     ErrorKind.RATE_LIMIT_EXCEEDED: FailureKind.RATE_LIMITED,

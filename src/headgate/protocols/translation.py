@@ -14,7 +14,7 @@ from headgate.protocols.canonical import AnswerReader, AnswerWriter
 from headgate.protocols.failure_cause import Cause, failure_cause
 from headgate.protocols.filters import Filter
 from headgate.protocols.sse import FrameSplitter, one_line, parse_frame
-from headgate.protocols.whole import WholeBody
+from headgate.protocols.whole import ANSWER_LIMIT, WholeBody
 
 _NO_LIMIT: Final = 2**62
 """Frames have passed the scanner's splitter, which has the limit."""
@@ -26,7 +26,7 @@ NO_ANSWER: Final = "the upstream's answer is none in its dialect"
 class Translation:
     """One attempt's answer; `scanner` is the upstream's own, `writer` knows what was lost."""
 
-    __slots__ = ("_filters", "_reader", "_said", "_scanner", "_splitter", "writer")
+    __slots__ = ("_filters", "_reader", "_said", "_scanner", "_splitter", "_written", "writer")
 
     def __init__(
         self, scanner: StreamScanner, reader: AnswerReader, writer: AnswerWriter, filters: Filter | None = None
@@ -36,6 +36,7 @@ class Translation:
         self._reader = reader
         self._splitter = FrameSplitter(_NO_LIMIT)
         self._said = False
+        self._written = 0
         self.writer = writer
 
     def feed(self, chunk: bytes) -> list[Piece]:
@@ -45,7 +46,7 @@ class Translation:
         """
         pieces = self._scanner.feed(chunk)
         if isinstance(pieces, bytes):
-            written = self.writer.frames(self._events(pieces))
+            written = self._content(pieces)
             return [Piece(PieceKind.CONTENT, written)] if written else []
         return self._translated(pieces)
 
@@ -66,12 +67,20 @@ class Translation:
                 piece.kind is PieceKind.TERMINAL and self._scanner.error_message is not None
             ):
                 return [*translated, Piece(PieceKind.ERROR, b"")]
-            written = self.writer.frames(self._events(piece.data))
+            written = self._content(piece.data)
             if piece.kind is PieceKind.TERMINAL:
                 return [*translated, Piece(PieceKind.TERMINAL, written + self._end())]
             if written:
                 translated.append(Piece(piece.kind, written))
         return translated
+
+    def _content(self, frames: bytes) -> bytes:
+        """Return what these frames are to the client. Raises MalformedStream beyond the limit on an answer."""
+        written = self.writer.frames(self._events(frames))
+        self._written += len(written)
+        if self._written > ANSWER_LIMIT:  # a client that reads nothing has all of it kept for it
+            raise MalformedStream(f"the stream is longer than {ANSWER_LIMIT >> 20} MiB for its client")
+        return written
 
     def _events(self, frames: bytes) -> list[Event]:
         events: list[Event] = []

@@ -87,6 +87,11 @@ SHUT_DOWN = HeadgateError(ErrorKind.SERVICE_UNAVAILABLE, "The gateway shut down;
 BODY_LATE = HeadgateError(ErrorKind.REQUEST_TIMEOUT, "The body did not arrive within server.body_timeout.")
 
 
+def _is_response_id(text: str) -> bool:
+    """Tell whether the ledger may be asked for it: a store refuses what holds a NUL, with all of its row."""
+    return 0 < len(text) <= MAX_RESPONSE_ID and text.isprintable()
+
+
 class Call(Answering):
     """One client request from its admission to its last byte. All of it runs on one task of the event loop."""
 
@@ -181,10 +186,10 @@ class Call(Answering):
     async def _made_by(self, head: RequestHead) -> str | None:
         """Return the route that made the response which this request goes on from, None where nobody knows."""
         previous = translator_for(self.endpoint).previous(head)
-        if previous is None:
+        if previous is None or not _is_response_id(previous):
             return None
         try:
-            return await self.gate.find_route(self.principal.account, previous[:MAX_RESPONSE_ID])
+            return await self.gate.find_route(self.principal.account, previous)
         except LedgerError:
             raise LEDGER_UNREAD from None
 
@@ -468,7 +473,7 @@ class Call(Answering):
         if attempt.out.foreign or not translator_for(self.endpoint).keeps_state(head):
             return None
         made = attempt.scanner.response_id
-        return made if made is not None and len(made) <= MAX_RESPONSE_ID else None
+        return made if made is not None and _is_response_id(made) else None
 
     async def _close(self) -> None:
         """Give the upstream's connection back: read what little is left of a whole answer, else drop it."""

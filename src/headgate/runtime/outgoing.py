@@ -123,8 +123,23 @@ def _as_it_came(head: RequestHead, route: Route) -> Outgoing:
     if route.shaping.touches_requests and head.endpoint in SHAPED:
         refuse_crowd(head.body)
         body = shaped(body, route.shaping, translator_for(head.endpoint))
-        head = msgspec.structs.replace(head, body=body)  # what is added counts for the hold
+        head = _as_shaped(head, codec, body, route)
     return Outgoing(head, body, codec, codec.scanner(head) if head.stream else WholeBody(codec))
+
+
+def _as_shaped(head: RequestHead, codec: Codec, body: bytes, route: Route) -> RequestHead:
+    """Return the head of a body that a configuration has added to: the maxima that it sets are paid for, too."""
+    if not route.shaping.extra_body:
+        return msgspec.structs.replace(head, body=body)
+    said = codec.read_head(head.endpoint, body)
+    return msgspec.structs.replace(
+        head,
+        body=body,
+        max_output=said.max_output,
+        n=said.n,
+        has_tools=said.has_tools,
+        reasoning=said.reasoning,
+    )
 
 
 SHAPED = frozenset({Endpoint.CHAT, Endpoint.RESPONSES, Endpoint.MESSAGES})
@@ -159,6 +174,7 @@ def _translated(canonical: Canonical, route: Route, endpoint: Endpoint) -> Outgo
         max_output=client.max_output if written.max_output is None else written.max_output,
         n=client.n if dialect is client.dialect else 1,
     )
+    head = _as_shaped(head, codec, body, route)
     if dialect is client.dialect and not route.shaping.filters:
         # The request alone had to be written anew: the answer goes to the client as it comes.
         head = msgspec.structs.replace(head, include_usage=client.include_usage)
