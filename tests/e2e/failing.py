@@ -7,7 +7,7 @@ from typing import Any
 
 import anthropic
 import openai
-from tests.e2e.gateway import SECRET_MARK, Gateway
+from tests.e2e.gateway import SECRET_MARK
 from tests.e2e.setting import FAULTS, KINDS
 from tests.e2e.wire import CHAT, MESSAGES, RESPONSES, asked, billed
 
@@ -208,7 +208,7 @@ def settled(sim: SimThread, request: SimRequest) -> None:
     sim.until(lambda: request.outcome is not None)
 
 
-def call_of(gateway: Gateway, error: Exception) -> dict[str, Any]:
-    """Return the row of the call that an error with a status answers."""
+def call_of(error: Exception) -> str:
+    """Return the call that an error with a status answers."""
     assert isinstance(error, openai.APIStatusError | anthropic.APIStatusError)
-    return gateway.call(error.response.headers["x-headgate-call"])
+    return str(error.response.headers["x-headgate-call"])

@@ -3,7 +3,7 @@
 Whatever goes wrong at whichever upstream, the client's own SDK raises its own class; the ledger agrees.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import anthropic
@@ -32,10 +32,12 @@ from tests.e2e.failing import (
 from tests.e2e.gateway import Gateway
 from tests.e2e.wire import CHAT, MESSAGES, RESPONSES, asked
 
+from headgate.ledger.engine import open_ledger
 from headgate.model.errors import STATUS, ErrorKind
 from headgate.model.failure import FailureKind as Why
 from headgate.sim import SimThread
 
+Rows = Callable[[str], dict[str, Any]]
 PAIRS = [(client, upstream) for client in DIALECTS for upstream in DIALECTS]
 FOREIGN = [(client, upstream) for client, upstream in PAIRS if client != upstream]
 PROMPT = {CHAT: "messages", RESPONSES: "input", MESSAGES: None}
@@ -45,6 +47,16 @@ PROMPT = {CHAT: "messages", RESPONSES: "input", MESSAGES: None}
 def clients(gateway: Gateway) -> Iterator[Clients]:
     with Clients.of(gateway) as made:
         yield made
+
+
+@pytest.fixture(scope="module")
+def rows(gateway: Gateway) -> Iterator[Rows]:
+    """Reads the rows of calls; to open the ledger for each takes longer than the call."""
+    ledger = open_ledger(gateway.ledger_url)
+    try:
+        yield lambda call: dict(ledger.reader().call(call) or {})
+    finally:
+        ledger.close()
 
 
 def param_of(client: str, kind: ErrorKind) -> str | None:
@@ -60,7 +72,7 @@ def param_of(client: str, kind: ErrorKind) -> str | None:
 @pytest.mark.parametrize(("fault", "stream"), [(fault, stream) for stream, cases in EARLY.items() for fault in cases])
 @pytest.mark.parametrize(("client", "upstream"), PAIRS)
 def test_before_the_first_frame(
-    gateway: Gateway, sim: SimThread, clients: Clients, client: str, upstream: str, fault: str, stream: bool
+    rows: Rows, sim: SimThread, clients: Clients, client: str, upstream: str, fault: str, stream: bool
 ) -> None:
     case = case_of(fault, upstream, stream=stream)
     route = route_of(client, upstream, fault, stream=stream)
@@ -71,14 +83,14 @@ def test_before_the_first_frame(
     assert error.response.headers.get("retry-after") == case.retry_after
     assert f"{route}: {case.why}" in message_of(error)
     status = STATUS[case.kind]
-    check_row(call_of(gateway, error), sim, case, outcome="failed", status=status, told=case.kind)
+    check_row(rows(call_of(error)), sim, case, outcome="failed", status=status, told=case.kind)
 
 
 @pytest.mark.parametrize("place", ["dead", "full"])
 @pytest.mark.parametrize("stream", [True, False])
 @pytest.mark.parametrize(("client", "upstream"), PAIRS)
 def test_a_connection_that_is_not_made(
-    gateway: Gateway, sim: SimThread, clients: Clients, client: str, upstream: str, stream: bool, place: str
+    rows: Rows, sim: SimThread, clients: Clients, client: str, upstream: str, stream: bool, place: str
 ) -> None:
     case = Case(Why.CONNECT_FAILED, ErrorKind.UPSTREAM_ERROR)
     if place == "full":
@@ -89,14 +101,14 @@ def test_a_connection_that_is_not_made(
     check_error(raised.value, client, case.kind)
     assert f"{route}: {case.why}" in message_of(raised.value)
     status = STATUS[case.kind]
-    check_row(call_of(gateway, raised.value), sim, case, outcome="failed", status=status, told=case.kind)
+    check_row(rows(call_of(raised.value)), sim, case, outcome="failed", status=status, told=case.kind)
 
 
 @pytest.mark.parametrize("fault", JUDGED)
 @pytest.mark.parametrize("stream", [True, False])
 @pytest.mark.parametrize(("client", "upstream"), FOREIGN)
 def test_what_a_foreign_upstream_holds_against_the_request(
-    gateway: Gateway, sim: SimThread, clients: Clients, client: str, upstream: str, stream: bool, fault: str
+    rows: Rows, sim: SimThread, clients: Clients, client: str, upstream: str, stream: bool, fault: str
 ) -> None:
     case = JUDGED[fault]
     route = route_of(client, upstream, fault, stream=stream)
@@ -109,14 +121,14 @@ def test_what_a_foreign_upstream_holds_against_the_request(
         assert "prompt is too long" in said
         assert "maximum context length" in said
     status = STATUS[case.kind]
-    check_row(call_of(gateway, raised.value), sim, case, outcome="rejected", status=status, told=case.kind)
+    check_row(rows(call_of(raised.value)), sim, case, outcome="rejected", status=status, told=case.kind)
 
 
 @pytest.mark.parametrize("fault", JUDGED)
 @pytest.mark.parametrize("stream", [True, False])
 @pytest.mark.parametrize("client", DIALECTS)
 def test_what_an_upstream_of_the_same_dialect_holds_against_it_is_its_own_answer(
-    gateway: Gateway, sim: SimThread, clients: Clients, client: str, stream: bool, fault: str
+    rows: Rows, sim: SimThread, clients: Clients, client: str, stream: bool, fault: str
 ) -> None:
     route = route_of(client, client, fault, stream=stream)
     with pytest.raises(CLASSES) as raised:
@@ -126,7 +138,7 @@ def test_what_an_upstream_of_the_same_dialect_holds_against_it_is_its_own_answer
     assert error.response.content == request.answer
     assert (error.status_code, error.request_id) == (int(fault[:3]), error.response.headers["x-headgate-call"])
     told = Why.REQUEST_REJECTED
-    check_row(call_of(gateway, error), sim, JUDGED[fault], outcome="rejected", status=int(fault[:3]), told=told)
+    check_row(rows(call_of(error)), sim, JUDGED[fault], outcome="rejected", status=int(fault[:3]), told=told)
 
 
 # -- after the first frame ---------------------------------------------------------------------------
@@ -147,7 +159,7 @@ def broken(clients: Clients, client: str, route: str) -> tuple[str, Exception | 
 @pytest.mark.parametrize("fault", BEGUN)
 @pytest.mark.parametrize(("client", "upstream"), FOREIGN)
 def test_after_the_first_frame(
-    gateway: Gateway, sim: SimThread, clients: Clients, client: str, upstream: str, fault: str
+    rows: Rows, sim: SimThread, clients: Clients, client: str, upstream: str, fault: str
 ) -> None:
     case = BEGUN[fault]
     overloaded = case.why is Why.ERROR_EVENT and upstream == MESSAGES
@@ -164,13 +176,13 @@ def test_after_the_first_frame(
         assert type(error) is openai.APIError
         check_openai(error, kind, None)
     assert message_of(error).startswith(f"The answer broke off: {route}: {case.why}")
-    check_row(gateway.call(call), sim, case, outcome="broken", status=200, told=kind)
+    check_row(rows(call), sim, case, outcome="broken", status=200, told=kind)
 
 
 @pytest.mark.parametrize("fault", BEGUN)
 @pytest.mark.parametrize("client", DIALECTS)
 def test_after_the_first_frame_of_the_same_dialect(
-    gateway: Gateway, sim: SimThread, clients: Clients, client: str, fault: str
+    rows: Rows, sim: SimThread, clients: Clients, client: str, fault: str
 ) -> None:
     """The upstream's own frames go through, its own error too: responses' `error` and `response.failed` raise nothing
     in the SDK, they are its last event."""
@@ -187,7 +199,7 @@ def test_after_the_first_frame_of_the_same_dialect(
         assert isinstance(error, CLASSES)
         assert not isinstance(error, openai.APIConnectionError | anthropic.APIConnectionError)
         unsaid(error, {})
-    row = gateway.call(call)
+    row = rows(call)
     overloaded = case.why is Why.ERROR_EVENT and client == MESSAGES
     told = ErrorKind.SERVICE_UNAVAILABLE if overloaded else case.kind
     check_row(row, sim, case, outcome="broken", status=200, told=told)
@@ -207,12 +219,12 @@ def test_no_helper_of_an_sdk_hands_out_a_broken_answer(
 @pytest.mark.parametrize("fault", ["cut", "error-mid"])
 @pytest.mark.parametrize(("client", "upstream"), FOREIGN)
 def test_a_broken_translation_is_owed_what_was_streamed_where_a_cut_ends_the_bill(
-    gateway: Gateway, sim: SimThread, clients: Clients, client: str, upstream: str, fault: str
+    rows: Rows, sim: SimThread, clients: Clients, client: str, upstream: str, fault: str
 ) -> None:
     route = route_of(client, upstream, fault, stream=True, place="stops")
     call, error, _ = broken(clients, client, route)
     assert error is not None
-    [attempt] = gateway.call(call)["attempts"]
+    [attempt] = rows(call)["attempts"]
     [request] = asked(sim, route.partition("/")[2])
     settled(sim, request)
     assert attempt["cost_nano"] == attempt["input"] * 2_000 + attempt["output"] * 8_000
