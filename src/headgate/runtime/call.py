@@ -22,31 +22,28 @@ from headgate.exchange.events import (
     AttemptEnded,
     AttemptFailed,
     ClientGone,
-    DeadlinePassed,
     Event,
     FrameSeen,
     HoldGranted,
     HoldRefused,
 )
 from headgate.exchange.machine import Exchange, State
-from headgate.ledger.errors import LedgerError
 from headgate.model.dialect import Endpoint
 from headgate.model.errors import ErrorKind, HeadgateError
 from headgate.model.failure import Failure, FailureKind
 from headgate.model.identity import Principal
 from headgate.model.records import AttemptRow, CallRow, Outcome
-from headgate.model.request import RequestHead
 from headgate.model.route import Plan
 from headgate.policy.estimate import hold
 from headgate.policy.failures import answer_for
-from headgate.policy.patience import RETRY_SOON, overdue
-from headgate.policy.select import plan as plan_call
+from headgate.policy.patience import RETRY_SOON
 from headgate.protocols.codec import FrameTooLarge, MalformedStream, Piece, PieceKind, translator_for
 from headgate.protocols.failure_text import clean
 from headgate.protocols.whole import ANSWER_LIMIT
-from headgate.runtime.answering import Answering
+from headgate.runtime.admission import STATEFUL, is_response_id, plan_of
 from headgate.runtime.attempt import Attempt
 from headgate.runtime.gate import Gate
+from headgate.runtime.interrupted import Interrupted
 from headgate.runtime.outgoing import Canonical, outgoing_soon
 from headgate.runtime.rows import ended, facts_of, totals
 from headgate.runtime.transport import ClientLeft, Transport, session_of
@@ -56,78 +53,43 @@ from headgate.upstream.client import UpstreamFailed
 
 log = structlog.get_logger("headgate.call")
 
-COMMIT_PATIENCE_NS = 5_000_000_000
-"""How long an answer waits at its end for a store that does not commit."""
-CLIENT_PATIENCE_NS = 300_000_000_000
-"""A client that reads nothing for so long counts as gone."""
-TAIL_PATIENCE_NS = 250_000_000
-"""How long the rest of an upstream's body is awaited, so that its connection can be used again."""
-
 SECOND_NS = 1_000_000_000
 
-MAX_RESPONSE_ID = 200
-STATEFUL = frozenset({Endpoint.RESPONSES, Endpoint.MESSAGES})
-"""Endpoints of which a request may go on from an answer that its upstream still holds."""
 PROMPT_IN = {Endpoint.CHAT: "messages", Endpoint.MESSAGES: "messages", Endpoint.RESPONSES: "input"}
 """The member of a request that is at fault where the prompt is too long."""
-LEDGER_UNREAD = HeadgateError(
-    ErrorKind.SERVICE_UNAVAILABLE,
-    "The gateway cannot look up now what the request goes on from; retry.",
-    retry_after=RETRY_SOON,
-)
-
 GLANCE = 0.005
 """Seconds before another attempt in which a unary call, which nobody watches until then, learns of its client."""
 
-UNBEGUN = Exchange(drains=False)
-"""What stands for the exchange of a call that has no plan yet; it is told nothing."""
 HOLD_GRANTED = HoldGranted()
 BROKE = Failure(FailureKind.INTERNAL, "the gateway broke on this call; see its log")
 SHUT_DOWN = HeadgateError(ErrorKind.SERVICE_UNAVAILABLE, "The gateway shut down; retry.", retry_after=RETRY_SOON)
 BODY_LATE = HeadgateError(ErrorKind.REQUEST_TIMEOUT, "The body did not arrive within server.body_timeout.")
 
 
-def _is_response_id(text: str) -> bool:
-    """Tell whether the ledger may be asked for it: a store refuses what holds a NUL, with all of its row."""
-    return 0 < len(text) <= MAX_RESPONSE_ID and text.isprintable()
-
-
-class Call(Answering):
+class Call(Interrupted):
     """One client request from its admission to its last byte. All of it runs on one task of the event loop."""
 
     __slots__ = (
         "_canonical",
-        "_exchange",
         "_model",
         "_plan",
         "_rows",
         "_session",
-        "_started",
-        "_started_at",
         "_ttft",
-        "_watcher",
         "endpoint",
-        "gate",
         "principal",
-        "terms",
     )
 
     def __init__(self, gate: Gate, transport: Transport, endpoint: Endpoint, principal: Principal) -> None:
-        self._started_at = gate.clock.wall()
-        self._started = gate.clock.mono()
-        super().__init__(transport, gate.clock, endpoint, gate.new_id(self._started_at))
-        self.gate = gate
-        self.terms = gate.terms
+        super().__init__(gate, transport, endpoint)
         self.endpoint = endpoint
         self.principal = principal
         self._session = session_of(transport)
-        self._exchange = UNBEGUN
         self._plan: Plan | None = None
         self._model = ""
         self._canonical: Canonical | None = None
         self._rows: list[AttemptRow] = []
         self._ttft: int | None = None
-        self._watcher: asyncio.Task[None] | None = None
 
     async def serve(self, body: Coroutine[Any, Any, bytes]) -> None:
         """Answer the request whose body this reads."""
@@ -166,32 +128,10 @@ class Call(Answering):
     async def _admitted(self, body: bytes) -> Plan:
         """Read the head and choose the routes. Raises HeadgateError."""
         head = self._head = self._codec.read_head(self.endpoint, body)
-        terms = self.terms
-        self._canonical = Canonical(head, self.id, self._started_at // SECOND_NS)
-        state = translator_for(self.endpoint).needs_state(head) if self.endpoint in STATEFUL else None
-        pin = await self._made_by(head) if state is not None else None
-        self._plan, self._model = plan_call(
-            terms.catalog,
-            self.endpoint,
-            head.model,
-            self.principal,
-            self.gate.health,
-            self._started,
-            state=state,
-            pin=pin,
-        )
-        self._canonical.home = self._plan.home
+        canonical = self._canonical = Canonical(head, self.id, self._started_at // SECOND_NS)
+        self._plan, self._model = await plan_of(self.gate, self.terms, self.principal, head, self._started)
+        canonical.home = self._plan.home
         return self._plan
-
-    async def _made_by(self, head: RequestHead) -> str | None:
-        """Return the route that made the response which this request goes on from, None where nobody knows."""
-        previous = translator_for(self.endpoint).previous(head)
-        if previous is None or not _is_response_id(previous):
-            return None
-        try:
-            return await self.gate.find_route(self.principal.account, previous)
-        except LedgerError:
-            raise LEDGER_UNREAD from None
 
     async def _run(self, plan: Plan) -> None:
         head = self._head
@@ -213,60 +153,6 @@ class Call(Answering):
             if not commands:
                 raise
             await self._obey(commands)
-
-    # -- what interrupts a call ------------------------------------------------------------------
-
-    def expire(self, now: int) -> None:
-        quiet = now - self._waiting_since
-        match self._waiting:
-            case Waiting.NOTHING:
-                return
-            case Waiting.UPSTREAM:
-                failure = self._overdue(now, quiet)
-                if failure is not None:
-                    self.interrupt(DeadlinePassed(failure))
-            case Waiting.CLIENT:
-                if quiet > CLIENT_PATIENCE_NS:
-                    self.interrupt(ClientGone())
-            case Waiting.COMMIT:
-                if quiet > COMMIT_PATIENCE_NS:
-                    self.interrupt(None)
-            case Waiting.TAIL:
-                if quiet > TAIL_PATIENCE_NS:
-                    self.interrupt(None)
-            case Waiting.BODY:
-                if quiet > self.terms.settings.body_timeout:
-                    self.interrupt(None)
-
-    def end(self, failure: Failure) -> None:
-        if self._exchange.state != State.DONE:  # one that is over ends by itself
-            self.interrupt(DeadlinePassed(failure))
-
-    def _overdue(self, now: int, quiet: int) -> Failure | None:
-        attempt, head = self._attempt, self._head
-        assert attempt is not None
-        assert head is not None
-        return overdue(
-            attempt.route.provider.timeouts,
-            self.terms.settings.deadline,
-            stream=head.stream,
-            content=self._exchange.content_begun,
-            answered=attempt.answer is not None,
-            call_age=now - self._started,
-            attempt_age=now - attempt.began,
-            quiet=quiet,
-        )
-
-    def _watch(self) -> None:
-        if self._watcher is None:
-            self._watcher = self.gate.loop.create_task(self._notice_leaving())
-
-    async def _notice_leaving(self) -> None:
-        await self.transport.left()
-        if self._exchange.drains:
-            self._exchange.handle(ClientGone())
-        elif self._exchange.state != State.DONE:
-            self.interrupt(ClientGone())
 
     # -- reading the upstream --------------------------------------------------------------------
 
@@ -473,7 +359,7 @@ class Call(Answering):
         if attempt.out.foreign or not translator_for(self.endpoint).keeps_state(head):
             return None
         made = attempt.scanner.response_id
-        return made if made is not None and _is_response_id(made) else None
+        return made if made is not None and is_response_id(made) else None
 
     async def _close(self) -> None:
         """Give the upstream's connection back: read what little is left of a whole answer, else drop it."""
