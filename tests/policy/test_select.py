@@ -36,6 +36,8 @@ def test_state_is_served_by_one_upstream_of_its_own_dialect_alone() -> None:
     assert routes == ["openai/gpt-5-mini"]
     assert rejected == {"anthropic/claude-haiku-4-5": NO_STATE, "box/qwen3:8b": NO_STATE}
     assert names("fast", state="previous_response_id", pin="box/qwen3:8b")[0] == ["box/qwen3:8b"]
+    resting = {"openai/gpt-5-mini": failed(FailureKind.UPSTREAM_AUTH)}
+    assert refused("fast", state="conversation", health=resting).kind is ErrorKind.SERVICE_UNAVAILABLE
     error = refused("claude-haiku-4-5", state="previous_response_id")
     assert (error.kind, error.status) == (ErrorKind.DIALECT_UNAVAILABLE, 400)
     assert error.param == "previous_response_id"

@@ -59,7 +59,8 @@ def plan(
     The name is that of the virtual model or of the model, not the spelling that the client used. `health` is
     keyed by route name; a route that is not in it is healthy. `state` names a member of the request that only an
     upstream of its own dialect can serve, and no other one instead; `pin` is the route that has it, where one is
-    known. Where no chain says otherwise, routes that need no translation go first.
+    known; else it is presumed to be the first that speaks the dialect, even while that one rests.
+    Where no chain says otherwise, routes that need no translation go first.
     For a token count the plan may hold no route: it is to be estimated.
     Raises HeadgateError: MODEL_NOT_FOUND, MODEL_NOT_ALLOWED, DIALECT_UNAVAILABLE, THREAD_NOT_FOUND,
     RATE_LIMIT_EXCEEDED or SERVICE_UNAVAILABLE.
@@ -77,9 +78,12 @@ def plan(
             continue
         if home is None and endpoint in route.provider.serves:
             home = route.provider
-        if (target := asked_of(route.provider, endpoint)) is None:
+        target = asked_of(route.provider, endpoint)
+        if state is not None and pin is None and target is endpoint:
+            pin = route.name
+        if target is None:
             rejected.append(Rejected(route.name, NO_TRANSLATION))
-        elif state is not None and (target is not endpoint or taken or (pin is not None and route.name != pin)):
+        elif state is not None and (target is not endpoint or route.name != pin):
             rejected.append(Rejected(route.name, NO_STATE))
         else:
             known = health.get(route.name) if health else None
