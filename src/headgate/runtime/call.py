@@ -84,7 +84,7 @@ class Call(Interrupted):
         super().__init__(gate, transport, endpoint)
         self.endpoint = endpoint
         self.principal = principal
-        self._session = session_of(transport)
+        self._session = session_of(transport, endpoint)
         self._plan: Plan | None = None
         self._model = ""
         self._canonical: Canonical | None = None

@@ -3,6 +3,8 @@
 from collections.abc import AsyncIterator
 from typing import Protocol
 
+from headgate.model.dialect import Endpoint
+
 
 class ClientLeft(Exception):
     """The client closed its connection; nothing more can be sent."""
@@ -48,13 +50,21 @@ class Transport(Protocol):
 
 
 SESSION_LIMIT = 200
-SESSION_HEADERS = ("x-headgate-session", "x-claude-code-session-id", "session-id", "x-session-id")
-"""Where a session's id stands, in the order of precedence: our own header, Claude Code's, Codex's, opencode's."""
+_OURS, _OPENCODES = "x-headgate-session", "x-session-id"
+SESSION_HEADERS: dict[Endpoint, tuple[str, ...]] = {
+    Endpoint.CHAT: (_OURS, _OPENCODES),
+    Endpoint.RESPONSES: (_OURS, "session-id", _OPENCODES),
+    Endpoint.MESSAGES: (_OURS, "x-claude-code-session-id", _OPENCODES),
+}
+"""Where a session's id stands, in the order of precedence: our own header, Codex's or Claude Code's, opencode's.
+
+By endpoint, since every look costs: each of these programs calls one of them.
+"""
 
 
-def session_of(transport: Transport) -> str | None:
+def session_of(transport: Transport, endpoint: Endpoint) -> str | None:
     """Return the session id that a request names, None where it is none that can go into a row and a header."""
-    for name in SESSION_HEADERS:
+    for name in SESSION_HEADERS.get(endpoint, (_OURS,)):
         sent = transport.header(name)
         if sent:
             return sent if len(sent) <= SESSION_LIMIT and sent.isprintable() else None
