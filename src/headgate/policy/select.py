@@ -56,22 +56,19 @@ def plan(
 ) -> tuple[Plan, str]:
     """Return the ordered routes for one call with every rejected one, and the name of the model asked for.
 
-    The name is that of the virtual model or of the model, not the spelling that the client used. `health` is
-    keyed by route name; a route that is not in it is healthy. `state` names a member of the request that only an
-    upstream of its own dialect can serve, and no other one instead; `pin` is the route that has it, where one is
-    known; else it is presumed to be the first that speaks the dialect, even while that one rests.
-    Where no chain says otherwise, routes that need no translation go first.
-    For a token count the plan may hold no route: it is to be estimated.
-    Raises HeadgateError: MODEL_NOT_FOUND, MODEL_NOT_ALLOWED, DIALECT_UNAVAILABLE, THREAD_NOT_FOUND,
-    RATE_LIMIT_EXCEEDED or SERVICE_UNAVAILABLE.
+    The name is the virtual model's or the model's, not the client's spelling. `health` is keyed by route name; a route
+    that is not in it is healthy. `state` names a member of the request that only an upstream of its own dialect can
+    serve, and no other one instead; `pin` is the route that has it, where one is known; else it is presumed to be the
+    first that speaks the dialect, even while that one rests. Where no chain says otherwise, routes that need no
+    translation go first. For a token count the plan may hold no route: it is to be estimated. Raises HeadgateError:
+    MODEL_NOT_FOUND, MODEL_NOT_ALLOWED, DIALECT_UNAVAILABLE, THREAD_NOT_FOUND, RATE_LIMIT_EXCEEDED, SERVICE_UNAVAILABLE.
     """
     found = resolve(catalog, asked)
     if found is None:
         raise HeadgateError(ErrorKind.MODEL_NOT_FOUND, nearest(catalog, asked, principal), param="model")
-    allowed = principal.allowed_models
+    allowed, home = principal.allowed_models, None
     taken: list[Route] = []
     rejected: list[Rejected] = []
-    home: Provider | None = None
     for route in found.routes:
         if allowed is not None and not _allows(allowed, route, found):
             rejected.append(Rejected(route.name, NOT_ALLOWED))
@@ -79,24 +76,29 @@ def plan(
         if home is None and endpoint in route.provider.serves:
             home = route.provider
         target = asked_of(route.provider, endpoint)
-        if state is not None and pin is None and target is endpoint:
-            pin = route.name
+        if state is not None and target is endpoint:
+            pin = pin or route.name
         if target is None:
-            rejected.append(Rejected(route.name, NO_TRANSLATION))
+            reason: str | None = NO_TRANSLATION
         elif state is not None and (target is not endpoint or route.name != pin):
-            rejected.append(Rejected(route.name, NO_STATE))
+            reason = NO_STATE
         else:
-            known = health.get(route.name) if health else None
-            reason = rejection(known, now_ns) if known is not None else None
-            if reason is None:
-                taken.append(route)
-            else:
-                rejected.append(Rejected(route.name, reason))
+            reason = _resting(route, health, now_ns)
+        if reason is None:
+            taken.append(route)
+        else:
+            rejected.append(Rejected(route.name, reason))
     if not taken and not (endpoint is Endpoint.COUNT_TOKENS and any(_can_be_counted(item) for item in rejected)):
         raise _refusal(found, endpoint, rejected, health, now_ns, state)
     if found.own_name is None and len(taken) > 1:
         taken.sort(key=lambda route: endpoint not in route.provider.serves)
     return Plan(tuple(taken), tuple(rejected), home), found.name
+
+
+def _resting(route: Route, health: Mapping[str, RouteHealth], now_ns: int) -> str | None:
+    """Return why a route cannot be asked now, None where it can."""
+    known = health.get(route.name) if health else None
+    return rejection(known, now_ns) if known is not None else None
 
 
 def asked_of(provider: Provider, endpoint: Endpoint) -> Endpoint | None:
