@@ -20,6 +20,7 @@ def test_an_upstream_that_repeats_its_key_is_not_repeated(gateway: Gateway, endp
 
 
 def test_neither_lists_nor_commands_show_a_secret(gateway: Gateway) -> None:
+    ask(gateway, CHAT, body_of(CHAT, "gpt-sim"))
     for path in ("/v1/models", "/v1/usage", "/healthz", "/readyz"):
         assert send(gateway, "GET", path, headers=headers_of(CHAT, gateway.key)).status == 200
     said = [gateway.cli(*command) for command in (("calls", "--json"), ("check",))]
