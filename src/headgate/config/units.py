@@ -79,13 +79,3 @@ def parse_size(text: object) -> int:
         raise ValueError("must be a size, such as 65536, 512KiB or 32MiB")
     whole, fraction, unit = found.groups()
     return _scaled(whole, fraction, BYTES_PER[unit or "B"])
-
-
-def format_duration(ns: int) -> str:
-    """Return ns in the largest unit that gives a whole number ("90s" is "90s", "3600s" is "1h")."""
-    if ns == 0:
-        return "0s"
-    for unit in ("w", "d", "h", "m", "s", "ms", "us"):
-        if ns % NS_PER[unit] == 0:
-            return f"{ns // NS_PER[unit]}{unit}"
-    return f"{ns}ns"
