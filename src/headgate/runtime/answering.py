@@ -71,9 +71,8 @@ class Answering(Reply):
     def _kept(self, attempt: Attempt) -> Headers:
         """Return the upstream's headers that are the client's, with an id of the request where the SDK looks for it."""
         kept = attempt.kept_headers
-        if (
-            attempt.out.writer is not None and attempt.status == OK
-        ):  # what was written anew is not of the upstream's type
+        if attempt.out.writer is not None and attempt.status == OK:
+            # What was written anew is not of the upstream's type.
             kept = [header for header in kept if header[0] != "content-type"]
             kept.append(SSE if attempt.out.head.stream else JSON[0])
         named = self._codec.request_id

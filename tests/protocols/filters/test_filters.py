@@ -82,6 +82,8 @@ def well_formed(events: list[Event]) -> None:
 
 
 WEATHER = ("get_weather", {"city": "Wien"})
+UNCLOSED = '<tool_call>{"name": "get_weather", "arguments": {"city": "Wien"}}'
+"""Nothing can stand after it."""
 CALLS = [
     '{"name": "get_weather", "arguments": {"city": "Wien"}}',
     '{"name": "get_weather", "parameters": {"city": "Wien"}}',
@@ -94,7 +96,7 @@ CALLS = [
     '```\n{"name": "get_weather", "arguments": {"city": "Wien"}}\n```\n',
     '```tool_call\n{"name": "get_weather", "arguments": {"city": "Wien"},}\n```',
     '<tool_call>\n{"name": "get_weather", "arguments": {"city": "Wien"}}\n</tool_call>',
-    '<tool_call>{"name": "get_weather", "arguments": {"city": "Wien"}}',
+    UNCLOSED,
     '<function=get_weather>{"city": "Wien"}</function>',
     "<function=get_weather>\n<parameter=city>\nWien\n</parameter>\n</function>",
     "<tool_call>\n<function=get_weather>\n<parameter=city>\nWien\n</parameter>\n</function>\n</tool_call>",
@@ -109,11 +111,9 @@ def test_a_call_written_as_text_becomes_a_call(text: str, size: int) -> None:
     well_formed(events)
 
 
-@pytest.mark.parametrize("text", CALLS)
+@pytest.mark.parametrize("text", [call for call in CALLS if call != UNCLOSED])
 @pytest.mark.parametrize("size", [1, 5, 1000])
 def test_text_around_a_call_stays_where_it_was(text: str, size: int) -> None:
-    if "</" not in text and text.startswith("<"):
-        pytest.skip("an unclosed tag has no text after it")
     whole = f"Let me look.\n{text}\nThere."
     events = run(REPAIR, (whole[at : at + size] for at in range(0, len(whole), size)))
     assert seen(events) == ["Let me look.\n", WEATHER, "There.", Finish.TOOL_USE]
