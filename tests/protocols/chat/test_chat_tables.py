@@ -12,7 +12,7 @@ from headgate.model.content import Role, ToolKind
 from headgate.model.conversation import ChoiceMode, Effort, FormatKind
 from headgate.model.dialect import Dialect
 from headgate.model.events import Finish
-from headgate.protocols import openai_words
+from headgate.protocols import openai_losses, openai_words
 from headgate.protocols.openai_chat import tables
 
 FINISH_WORDS = {"stop", "length", "tool_calls", "content_filter", "function_call"}
@@ -28,7 +28,7 @@ FINISH_WORDS = {"stop", "length", "tool_calls", "content_filter", "function_call
         (openai_words.EFFORT_WRITTEN, Effort),
         (openai_words.FORMAT_WRITTEN, FormatKind),
         (tables.TOOL_KIND_WRITTEN, ToolKind),
-        (tables.MESSAGES, Dialect),
+        (openai_losses.MESSAGES, Dialect),
     ],
 )
 def test_a_table_holds_all_of_its_enumeration(table: Mapping[StrEnum, object], kind: type[StrEnum]) -> None:

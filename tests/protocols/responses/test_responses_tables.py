@@ -13,7 +13,7 @@ from headgate.model.content import Role, ToolKind
 from headgate.model.conversation import ChoiceMode, Effort, FormatKind
 from headgate.model.dialect import Dialect
 from headgate.model.events import Finish
-from headgate.protocols import openai_words
+from headgate.protocols import openai_losses, openai_words
 from headgate.protocols.openai_responses import tables
 
 
@@ -30,7 +30,7 @@ from headgate.protocols.openai_responses import tables
         (tables.CALL_TYPE, ToolKind),
         (tables.ARGUMENTS, ToolKind),
         (tables.RESULT_TYPE, ToolKind),
-        (tables.MESSAGES, Dialect),
+        (openai_losses.MESSAGES, Dialect),
     ],
 )
 def test_a_table_holds_every_member(table: Collection[StrEnum], kind: type[StrEnum]) -> None:

@@ -34,9 +34,9 @@ from headgate.model.dialect import Dialect
 from headgate.model.losses import Lost
 from headgate.protocols.openai_breakpoints import BREAKPOINT
 from headgate.protocols.openai_chat import tables
-from headgate.protocols.openai_chat.losses import Losses
 from headgate.protocols.openai_chat.parts import CACHE, audio_part, cache_member, file_part, image_part, merge
 from headgate.protocols.openai_chat.thinking import BETWEEN, ThinkingWriter
+from headgate.protocols.openai_losses import Losses
 
 MAX_ID: Final = 40
 """OpenAI refuses longer ids of tool calls ("Expected a string with maximum length 40")."""

@@ -12,10 +12,10 @@ from headgate.model.losses import Lost
 from headgate.protocols import openai_words
 from headgate.protocols.canonical import Target, Written
 from headgate.protocols.openai_chat import tables
-from headgate.protocols.openai_chat.losses import Losses
 from headgate.protocols.openai_chat.message_writer import write_messages
 from headgate.protocols.openai_chat.parts import CACHE, cache_member, merge
 from headgate.protocols.openai_chat.tools import write_tools
+from headgate.protocols.openai_losses import Losses
 from headgate.protocols.reasoning import wanted_effort
 from headgate.protocols.tool_names import with_fitting_names
 
@@ -38,7 +38,7 @@ _SAMPLING: Final = (
 
 def write_request(request: Request, target: Target) -> Written:
     """Return the body. The client's own maximum stands unless the target has one; OpenAI demands none."""
-    losses = Losses(request)
+    losses = Losses(request, Dialect.OPENAI_CHAT)
     if not losses.own:
         request = with_fitting_names(request)
     body: dict[str, object] = {

@@ -6,7 +6,6 @@ Words: the OpenAI SDK's types (openai.types.chat); those of servers that speak t
 from typing import Final
 
 from headgate.model.content import Role, ToolKind
-from headgate.model.dialect import Dialect
 from headgate.model.events import Finish
 
 ROLE_READ: Final = {
@@ -77,10 +76,3 @@ TIER_WRITTEN: Final = {"standard_only": "default", "standard": "default"}
 """Anthropic's words for service tiers in OpenAI's."""
 
 TIERS: Final = frozenset({"auto", "default", "flex", "scale", "priority", "fast"})
-
-MESSAGES: Final[dict[Dialect, str]] = {
-    Dialect.OPENAI_CHAT: "messages",
-    Dialect.OPENAI_RESPONSES: "input",
-    Dialect.ANTHROPIC_MESSAGES: "messages",
-}
-"""Where a client's own dialect has its turns."""

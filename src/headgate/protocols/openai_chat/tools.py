@@ -17,8 +17,8 @@ from headgate.protocols import openai_words
 from headgate.protocols.head_fields import invalid
 from headgate.protocols.members import Members, is_object, is_string, string_of
 from headgate.protocols.openai_chat import tables
-from headgate.protocols.openai_chat.losses import Losses
 from headgate.protocols.openai_chat.parts import CACHE, cache_member, merge, take_cache
+from headgate.protocols.openai_losses import Losses
 
 
 class _Named(msgspec.Struct, forbid_unknown_fields=True):

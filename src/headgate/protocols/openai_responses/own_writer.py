@@ -26,8 +26,8 @@ from headgate.model.content import (
 )
 from headgate.model.dialect import Dialect
 from headgate.model.losses import Lost
+from headgate.protocols.openai_losses import Losses
 from headgate.protocols.openai_responses import tables
-from headgate.protocols.openai_responses.losses import Losses
 from headgate.protocols.openai_responses.parts import own_part
 from headgate.protocols.signatures import goes_to
 

@@ -11,8 +11,8 @@ from headgate.model.dialect import Dialect
 from headgate.model.losses import Lost
 from headgate.protocols import openai_words
 from headgate.protocols.canonical import Target, Written
+from headgate.protocols.openai_losses import Losses
 from headgate.protocols.openai_responses import tables
-from headgate.protocols.openai_responses.losses import Losses
 from headgate.protocols.openai_responses.parts import merge
 from headgate.protocols.openai_responses.request_reader import INCLUDE
 from headgate.protocols.openai_responses.tools import write_tools
@@ -38,7 +38,7 @@ _number: Final = msgspec.json.Decoder(float)
 
 def write_request(request: Request, target: Target) -> Written:
     """Return the body. The client's own maximum stands unless the target has one; OpenAI demands none."""
-    losses = Losses(request)
+    losses = Losses(request, Dialect.OPENAI_RESPONSES)
     if not losses.own:
         request = with_fitting_names(request)
     body: dict[str, object] = {"model": target.upstream_name, **write_turns(request, target.provider, losses)}

@@ -6,7 +6,6 @@ Words: the OpenAI SDK's types (openai.types.responses).
 from typing import Final
 
 from headgate.model.content import Role, ToolKind
-from headgate.model.dialect import Dialect
 from headgate.model.events import Finish
 
 ROLE_READ: Final = {
@@ -123,10 +122,3 @@ UNSIGNED_TEXT: Final = "reasoning_text"
 
 REDACTED: Final = "redacted_thinking"
 """Stands for the item's id in a wrapped signature of redacted thinking, which has none."""
-
-MESSAGES: Final[dict[Dialect, str]] = {
-    Dialect.OPENAI_CHAT: "messages",
-    Dialect.OPENAI_RESPONSES: "input",
-    Dialect.ANTHROPIC_MESSAGES: "messages",
-}
-"""Where a client's own dialect has its turns."""

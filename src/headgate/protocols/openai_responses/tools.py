@@ -16,8 +16,8 @@ from headgate.model.losses import Lost
 from headgate.protocols import openai_words
 from headgate.protocols.head_fields import invalid
 from headgate.protocols.members import Members, is_object, is_string, objects_of, string_of
+from headgate.protocols.openai_losses import Losses
 from headgate.protocols.openai_responses import tables
-from headgate.protocols.openai_responses.losses import Losses
 from headgate.protocols.openai_responses.namespaces import NAMESPACE, grouped, told_apart
 from headgate.protocols.openai_responses.parts import merge
 

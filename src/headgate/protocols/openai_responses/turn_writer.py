@@ -30,8 +30,8 @@ from headgate.model.conversation import Request
 from headgate.model.dialect import Dialect
 from headgate.model.losses import Lost
 from headgate.protocols.openai_breakpoints import BREAKPOINT
+from headgate.protocols.openai_losses import Losses
 from headgate.protocols.openai_responses import tables
-from headgate.protocols.openai_responses.losses import Losses
 from headgate.protocols.openai_responses.own_writer import call_item, fits, reasoning_item, write_own
 from headgate.protocols.openai_responses.parts import file_part, image_part, marked, merge
 from headgate.protocols.signatures import goes_to

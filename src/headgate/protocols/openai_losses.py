@@ -1,4 +1,4 @@
-"""What a request written for a chat upstream could not carry, gathered while it is written."""
+"""What a request written for one of OpenAI's dialects could not carry, gathered while it is written."""
 
 from typing import Final
 
@@ -9,19 +9,25 @@ from headgate.model.conversation import Request
 from headgate.model.dialect import Dialect
 from headgate.model.losses import Lost
 from headgate.protocols.members import is_null
-from headgate.protocols.openai_chat.tables import MESSAGES
+
+MESSAGES: Final[dict[Dialect, str]] = {
+    Dialect.OPENAI_CHAT: "messages",
+    Dialect.OPENAI_RESPONSES: "input",
+    Dialect.ANTHROPIC_MESSAGES: "messages",
+}
+"""Where a client's own dialect has its turns."""
 
 
 class Losses:
-    """`own`: the client speaks this very dialect, so its extras go back where they were.
+    """`own`: the client speaks the dialect that is written, so its extras go back where they were.
 
     `turns` is the path of the client's turns in its own words.
     """
 
     __slots__ = ("lost", "own", "turns", "unknown")
 
-    def __init__(self, request: Request) -> None:
-        self.own: Final = request.dialect is Dialect.OPENAI_CHAT
+    def __init__(self, request: Request, written: Dialect) -> None:
+        self.own: Final = request.dialect is written
         self.turns: Final = MESSAGES[request.dialect]
         self.lost: set[Lost] = set()
         self.unknown: set[str] = set()
