@@ -54,9 +54,15 @@ def clients(gateway: Gateway) -> Iterator[Clients]:
 def rows(gateway: Gateway) -> Iterator[Rows]:
     """Reads the rows of calls; to open the ledger for each takes longer than the call."""
     ledger = open_ledger(gateway.ledger_url)
-    try:
+
+    def row(call: str) -> dict[str, Any]:
         # A client that cannot read on leaves before its row is there.
-        yield lambda call: dict(poll(lambda: ledger.reader().call(call)))
+        found = poll(lambda: ledger.reader().call(call))
+        assert found is not None
+        return found
+
+    try:
+        yield row
     finally:
         ledger.close()
 
