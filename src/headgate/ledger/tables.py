@@ -159,9 +159,61 @@ attempts = Table(
     Column("cost_nano", BigInteger),
     Column("basis", Text, nullable=False),
     Column("savings_nano", BigInteger, nullable=False),
+    Column("hold_tokens", BigInteger, nullable=False, server_default="0"),
+    Column("reported_nano", BigInteger),
+    Column("over_nano", BigInteger, nullable=False, server_default="0"),
     PrimaryKeyConstraint("call", "no", name="attempts_pk"),
     sqlite_with_rowid=False,
 )
+
+limits = Table(
+    "limits",
+    metadata,
+    Column("id", _ROW_ID, primary_key=True, autoincrement=True),
+    Column("scope", Text, nullable=False),
+    Column("account", Text, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("pattern", Text, nullable=False),
+    Column("unit", Text, nullable=False),
+    Column("per", Text, nullable=False),
+    Column("zone", Text, nullable=False),
+    Column("cap", BigInteger, nullable=False),
+    Column("clamp", Boolean, nullable=False),
+    Column("source", Text, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("removed_at", BigInteger),
+    UniqueConstraint("scope", "account", "name", "pattern", "unit", "per", "zone", name="limits_identity"),
+    CheckConstraint("source IN ('file', 'store')", name="limits_source"),
+    CheckConstraint("cap >= 0", name="limits_cap"),
+    sqlite_autoincrement=True,
+)
+"""A limit that was removed keeps its row, and so its balances: it comes back with what it has counted."""
+
+limit_balances = Table(
+    "limit_balances",
+    metadata,
+    Column("limit_id", BigInteger, nullable=False),
+    Column("subject", Text, nullable=False),
+    Column("bucket_start", BigInteger, nullable=False),
+    Column("spent", BigInteger, nullable=False),
+    Column("held", BigInteger, nullable=False),
+    PrimaryKeyConstraint("limit_id", "subject", "bucket_start", name="limit_balances_pk"),
+    sqlite_with_rowid=False,
+)
+"""What counts against limits, by window: written only by who has locked the limit's row."""
+
+holds = Table(
+    "holds",
+    metadata,
+    Column("call", Text, nullable=False),
+    Column("no", BigInteger, nullable=False),
+    Column("incarnation", BigInteger, nullable=False),
+    Column("at", BigInteger, nullable=False),
+    Column("facts", Text, nullable=False),
+    PrimaryKeyConstraint("call", "no", name="holds_pk"),
+    sqlite_with_rowid=False,
+)
+"""Attempts in flight; `no` 0 is what the call itself holds. `facts` is a model/limit.py HoldFacts as JSON."""
 
 adjustments = Table(
     "adjustments",
@@ -174,6 +226,7 @@ adjustments = Table(
     Column("target_nano", BigInteger, nullable=False),
     Column("reason", Text, nullable=False),
     Column("author", Text, nullable=False),
+    Column("delta_tokens", BigInteger, nullable=False, server_default="0"),
     Index("adjustments_call", "call", "no"),
     sqlite_autoincrement=True,
 )

@@ -28,6 +28,8 @@ class FailureKind(StrEnum):
     BAD_RESPONSE = "bad_response"  # redirect, empty, not JSON, not SSE, a frame beyond the limit
     # of our own making
     UNTRANSLATABLE = "untranslatable"  # the route's dialect cannot carry the request
+    LIMITED = "limited"  # a limit has no room for it, or it may not be held for; never sent
+    CAPPED = "capped"  # stopped at its hold
     CLIENT_GONE = "client_gone"
     STORE_UNAVAILABLE = "store_unavailable"
     INTERNAL = "internal"

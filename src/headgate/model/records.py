@@ -13,6 +13,8 @@ class Outcome(StrEnum):
     FAILED = "failed"  # no upstream could answer
     BROKEN = "broken"  # content had begun, then an error event ended it
     CLIENT_GONE = "client_gone"
+    CAPPED = "capped"  # stopped at its hold, with a valid end
+    LOST = "lost"  # its worker died, or was taken for dead
 
 
 class AttemptState(StrEnum):
@@ -66,7 +68,9 @@ class CallRow(msgspec.Struct, gc=False):
 class AttemptRow(msgspec.Struct, gc=False):
     """One upstream request of a call, failed ones too. `no` counts from 1 within the call.
 
-    `hold_nano` is what it might have cost at most (None: unpriced). `failure` is a FailureKind or None.
+    Side by side: `hold_nano`, what it might have cost at most (None: unpriced), with `hold_tokens`; `reported_nano`,
+    the cost of the usage that the upstream reported (None: it reported none); `cost_nano`, what was settled;
+    `over_nano`, by how much that passed a hold that a limit had granted. `failure` is a FailureKind or None.
     """
 
     call: str
@@ -96,3 +100,6 @@ class AttemptRow(msgspec.Struct, gc=False):
     cost_nano: int | None
     basis: str
     savings_nano: int
+    hold_tokens: int = 0
+    reported_nano: int | None = None
+    over_nano: int = 0

@@ -58,6 +58,9 @@ REACTIONS: dict[FailureKind, Reaction] = {
     FailureKind.BAD_RESPONSE: _BROKEN,
     # Another route may speak a dialect that can carry it.
     FailureKind.UNTRANSLATABLE: Reaction(next_route=True),
+    # Another route may be free, or its provider may have room.
+    FailureKind.LIMITED: Reaction(next_route=True),
+    FailureKind.CAPPED: _OURS,
     FailureKind.CLIENT_GONE: _OURS,
     FailureKind.STORE_UNAVAILABLE: _OURS,
     FailureKind.INTERNAL: _OURS,

@@ -44,6 +44,8 @@ CHARGES: dict[FailureKind, Charge] = {
     FailureKind.ERROR_EVENT: Charge.STREAMED,
     # A 200 that cannot be read was answered, so it may have been billed.
     FailureKind.BAD_RESPONSE: Charge.HOLD,
+    FailureKind.LIMITED: Charge.NOTHING,
+    FailureKind.CAPPED: Charge.STREAMED,
     FailureKind.CLIENT_GONE: Charge.STREAMED,
     FailureKind.STORE_UNAVAILABLE: Charge.STREAMED,
     FailureKind.INTERNAL: Charge.HOLD,
