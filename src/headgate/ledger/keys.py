@@ -206,6 +206,7 @@ def load_identities(connection: Connection, *, now: int) -> dict[bytes, Identity
             key_secrets.c.expires_at.label("secret_end"),
             keys.c.expires_at.label("key_end"),
             keys.c.id,
+            keys.c.name,
             keys.c.account,
             keys.c.allowed_models,
         )
@@ -217,7 +218,7 @@ def load_identities(connection: Connection, *, now: int) -> dict[bytes, Identity
         end = min((end for end in (row.secret_end, row.key_end) if end is not None), default=None)
         if end is None or end > now:
             allowed = None if row.allowed_models is None else tuple(row.allowed_models)
-            identities[bytes(row.sha256)] = Identity(Principal(row.account, row.id, allowed), end)
+            identities[bytes(row.sha256)] = Identity(Principal(row.account, row.id, allowed, row.name), end)
     return identities
 
 

@@ -1,0 +1,214 @@
+"""Whether a hold fits: decided inside the ledger's transaction, from balances read under their limits' locks.
+
+A batch settles first, then decides its holds in the order they came; the book carries what each leaves to the next.
+"""
+
+from collections.abc import Iterable
+
+from headgate.model.limit import (
+    MAX_AMOUNT,
+    Applied,
+    Ask,
+    Bound,
+    Entry,
+    Grant,
+    Limit,
+    Refusal,
+    Scope,
+    Shortage,
+    Standing,
+    Unit,
+)
+from headgate.model.money import TOKENS_PER_PRICE
+from headgate.policy.windows import bucket_of, frees_at, opens, resets_at
+
+Place = tuple[int, str, int]
+"""(limit id, subject, bucket_start)."""
+
+_OPEN_END = 1 << 62
+"""More output than anything can make."""
+
+
+class Book:
+    """Balances at the store's time `now` (ns since the epoch), and what is changed of them: {place: [spent, held]}."""
+
+    __slots__ = ("_rows", "_sums", "changes", "now")
+
+    def __init__(self, now: int, rows: Iterable[tuple[int, str, int, int, int]]) -> None:
+        """`rows`: (limit id, subject, bucket_start, spent, held) of every balance that an ask of the batch is on."""
+        self.now = now
+        self.changes: dict[Place, list[int]] = {}
+        self._rows: dict[tuple[int, str], dict[int, list[int]]] = {}
+        self._sums: dict[tuple[int, str], list[int]] = {}
+        for limit, subject, bucket, spent, held in rows:
+            self._rows.setdefault((limit, subject), {})[bucket] = [spent, held]
+
+    def add(self, entry: Entry, spent: int, held: int) -> None:
+        """Change a balance; it need not have been read."""
+        changed = self.changes.setdefault((entry.limit, entry.subject, entry.bucket), [0, 0])
+        changed[0] += spent
+        changed[1] += held
+        owner = (entry.limit, entry.subject)
+        row = self._rows.setdefault(owner, {}).setdefault(entry.bucket, [0, 0])
+        row[0] += spent
+        row[1] += held
+        sums = self._sums.get(owner)
+        if sums is not None and entry.bucket >= sums[2]:
+            sums[0] += spent
+            sums[1] += held
+
+    def used(self, applied: Applied) -> tuple[int, int]:
+        """Return what is spent and held in the present window."""
+        limit = applied.limit
+        owner = (limit.id, applied.subject)
+        sums = self._sums.get(owner)
+        if sums is None:
+            start = 0 if limit.unit is Unit.CONCURRENCY else opens(limit.window, self.now)
+            sums = [0, 0, start]
+            for bucket, (spent, held) in self._rows.get(owner, {}).items():
+                if bucket >= start:
+                    sums[0] += spent
+                    sums[1] += held
+            self._sums[owner] = sums
+        return sums[0], sums[1]
+
+    def standing(self, applied: Applied) -> Standing:
+        spent, held = self.used(applied)
+        limit = applied.limit
+        resets = None if limit.unit is Unit.CONCURRENCY else resets_at(limit.window, self.now)
+        return Standing(limit, applied.subject, spent, held, resets)
+
+    def spent_by_bucket(self, applied: Applied) -> list[tuple[int, int]]:
+        """Return (bucket_start, spent) of the present window's buckets, in order."""
+        start = opens(applied.limit.window, self.now)
+        rows = self._rows.get((applied.limit.id, applied.subject), {})
+        return sorted((bucket, row[0]) for bucket, row in rows.items() if bucket >= start)
+
+
+def settle(book: Book, entries: Iterable[Entry], cost_nano: int | None, tokens: int, *, held: bool = True) -> None:
+    """Replace a hold by the truth. A cost that nobody knows is what was held. `held`: the hold is in the store."""
+    for entry in entries:
+        back = -entry.amount if held else 0
+        match entry.unit:
+            case Unit.USD:
+                book.add(entry, entry.amount if cost_nano is None else cost_nano, back)
+            case Unit.TOKENS:
+                book.add(entry, tokens, back)
+            case Unit.CONCURRENCY:
+                book.add(entry, 0, back)
+            case Unit.REQUESTS:
+                if not held:
+                    book.add(entry, entry.amount, 0)
+
+
+def hold(book: Book, entries: Iterable[Entry]) -> None:
+    """Put down what a grant sets aside; requests are spent at once, and never given back."""
+    for entry in entries:
+        if entry.unit is Unit.REQUESTS:
+            book.add(entry, entry.amount, 0)
+        else:
+            book.add(entry, 0, entry.amount)
+
+
+def decide(book: Book, ask: Ask, incarnation: int, counter: int) -> Grant | Refusal:
+    """Grant all that is asked, at the largest output that fits, or refuse by the limit that is hardest to meet."""
+    bound = ask.bound
+    output = bound.output
+    refusals: list[Refusal] = []
+    for applied in (*ask.limits, *ask.whole):
+        fits = _largest_output(book, applied, bound)
+        if fits >= output:
+            continue
+        least = bound.least if bound.lowerable or applied.limit.clamp else bound.output
+        if fits < least:
+            refusals.append(_refusal(book, applied, _amount(applied.limit, bound, bound.input_most, least)))
+        else:
+            output = fits
+    if refusals:
+        return max(refusals, key=_hardness)
+    entries = tuple(_entry(book, applied, bound, output) for applied in ask.limits)
+    whole = tuple(_entry(book, applied, bound, output) for applied in ask.whole)
+    hold(book, entries)
+    hold(book, whole)
+    return Grant(
+        ask.call,
+        ask.no,
+        incarnation,
+        counter,
+        book.now,
+        output,
+        bound.input,
+        bound.nano(bound.input, output) if bound.priced else None,
+        entries,
+        whole,
+        tuple(book.standing(applied) for applied in (*ask.limits, *ask.whole) if _is_shown(applied.limit)),
+        ask.facts,
+    )
+
+
+def _largest_output(book: Book, applied: Applied, bound: Bound) -> int:
+    """Return the largest output of one choice with which the attempt fits; negative where none does.
+
+    The input counts at the most that it can be: where plenty is left this refuses nobody, and where little is left an
+    input that is larger than its estimate does not pass the cap.
+    """
+    limit = applied.limit
+    spent, held = book.used(applied)
+    room = limit.cap - spent - held
+    match limit.unit:
+        case Unit.USD:
+            assert bound.input_rate is not None
+            assert bound.output_rate is not None
+            room = min(room, MAX_AMOUNT)
+            rate = bound.output_rate * bound.n
+            left = (room - bound.request) * TOKENS_PER_PRICE - bound.input_most * bound.input_rate
+            if rate == 0:
+                return _OPEN_END if left >= 0 else -1
+            return left // rate if left >= 0 else -1
+        case Unit.TOKENS:
+            left = min(room, MAX_AMOUNT) - bound.input_most
+            return left // bound.n if left >= 0 else -1
+        case Unit.REQUESTS | Unit.CONCURRENCY:
+            return _OPEN_END if room >= 1 else -1
+
+
+def _amount(limit: Limit, bound: Bound, input_tokens: int, output: int) -> int:
+    match limit.unit:
+        case Unit.USD:
+            return bound.nano(input_tokens, output)
+        case Unit.TOKENS:
+            return bound.tokens(input_tokens, output)
+        case Unit.REQUESTS | Unit.CONCURRENCY:
+            return 1
+
+
+def _entry(book: Book, applied: Applied, bound: Bound, output: int) -> Entry:
+    limit = applied.limit
+    bucket = 0 if limit.unit is Unit.CONCURRENCY else bucket_of(limit.window, book.now)
+    return Entry(limit.id, applied.subject, bucket, limit.unit, _amount(limit, bound, bound.input, output))
+
+
+def _refusal(book: Book, applied: Applied, wanted: int) -> Refusal:
+    limit = applied.limit
+    standing = book.standing(applied)
+    free_at = None
+    if wanted > min(limit.cap, MAX_AMOUNT):
+        shortage = Shortage.QUOTA
+    elif standing.spent + wanted <= limit.cap or limit.unit is Unit.CONCURRENCY:
+        shortage = Shortage.HELD
+    else:
+        buckets = book.spent_by_bucket(applied)
+        free_at = frees_at(limit.window, book.now, buckets, standing.spent + wanted - limit.cap)
+        shortage = Shortage.QUOTA if free_at is None else Shortage.WINDOW
+    return Refusal(standing, wanted, shortage, book.now, free_at)
+
+
+def _hardness(refusal: Refusal) -> tuple[int, int]:
+    """All limits must be met, so the client is told of the one that takes longest."""
+    order = (Shortage.HELD, Shortage.WINDOW, Shortage.QUOTA).index(refusal.shortage)
+    return order, refusal.free_at or 0
+
+
+def _is_shown(limit: Limit) -> bool:
+    """Clients are told how their own limits stand, never a provider's."""
+    return limit.scope is not Scope.PROVIDER
