@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import secrets
-import unicodedata
 from collections.abc import Sequence
 from typing import Any
 
@@ -19,13 +18,13 @@ from sqlalchemy import Connection
 from headgate.ledger.errors import InvalidName, NameTaken, OwnedByFile, UnknownName
 from headgate.ledger.tables import DAY_NS, accounts, key_secrets, keys, ledger_state
 from headgate.model.identity import ANONYMOUS, Principal
+from headgate.model.names import name_fault
 
 SECRET_PREFIX = "hg_"
 SHOWN_CHARACTERS = len(SECRET_PREFIX) + 6
 DEFAULT_GRACE_NS = DAY_NS
 _BASE62 = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 _SECRET_DIGITS = 43
-_MAX_NAME = 200
 
 
 class NewKey(msgspec.Struct, frozen=True, gc=False):
@@ -78,13 +77,10 @@ def new_secret() -> str:
 
 
 def valid_name(name: str, what: str) -> str:
-    """Return the name, or raise InvalidName: 1 to 200 printable characters, no blank at either end."""
-    if not name or name != name.strip():
-        raise InvalidName(f"{what} must not be empty or begin or end with a blank: {name!r}; give another")
-    if len(name) > _MAX_NAME:
-        raise InvalidName(f"{what} is longer than {_MAX_NAME} characters; give a shorter one")
-    if any(unicodedata.category(character) in {"Cc", "Cf", "Cs", "Zl", "Zp"} for character in name):
-        raise InvalidName(f"{what} holds a control character: {name!r}; give another")
+    """Return the name, or raise InvalidName where model/names.py finds fault with it."""
+    fault = name_fault(name)
+    if fault is not None:
+        raise InvalidName(f"{what} {fault}: {name[:40]!r}; give another")
     return name
 
 
