@@ -9,7 +9,6 @@ after now counts as now, and a clock that stepped back gives nothing back.
 import re
 from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta, tzinfo
-from functools import lru_cache
 from zoneinfo import ZoneInfo
 
 from headgate.model.limit import Per, Window
@@ -147,6 +146,18 @@ def _leaves_at(window: Window, bucket: int) -> int:
 
 def _period(window: Window, now: int) -> tuple[int, int]:
     """Return start and end of the calendar window that holds `now`."""
+    key = (window.text, window.tz)
+    found = _latest.get(key)
+    if found is None or not found[0] <= now < found[1]:
+        found = _latest[key] = _reckoned(window, now)
+    return found
+
+
+_latest: dict[tuple[str, tzinfo], tuple[int, int]] = {}
+"""The window last asked for, of each kind and zone: clocks mostly go on within it."""
+
+
+def _reckoned(window: Window, now: int) -> tuple[int, int]:
     local = (_EPOCH + timedelta(seconds=now // SECOND_NS)).astimezone(window.tz).date()
     first, following = _dates(window.per, local)
     end = _start_of(following, window.tz)
@@ -167,7 +178,6 @@ def _dates(per: Per, day: date) -> tuple[date, date]:
     return first, (first + 31 * _DAY).replace(day=1)
 
 
-@lru_cache(maxsize=1024)
 def _start_of(day: date, tz: tzinfo) -> int:
     """Return the first ns at which a clock in `tz` shows `day` or a later date."""
     midnight = datetime(day.year, day.month, day.day, tzinfo=tz)
