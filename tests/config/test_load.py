@@ -26,7 +26,9 @@ def test_a_typo_is_named_with_its_line_and_the_nearest_key() -> None:
 
 
 def test_a_key_like_no_other_lists_what_is_known() -> None:
-    assert problems("zzzzzz: 1") == ["headgate.yaml:1: zzzzzz: unknown key; known: ledger, models, providers, server"]
+    assert problems("zzzzzz: 1") == [
+        "headgate.yaml:1: zzzzzz: unknown key; known: accounts, keys, ledger, limits, models, providers, server"
+    ]
 
 
 def test_all_problems_are_told_at_once_in_the_order_of_their_lines() -> None:

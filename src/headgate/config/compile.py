@@ -14,6 +14,7 @@ from pydantic import SecretStr
 from headgate.config.catalog import catalog_of
 from headgate.config.discover import Found
 from headgate.config.fields import MIN_ADMIN_TOKEN
+from headgate.config.limits import owned_of
 from headgate.config.load import Document, document, load, locate, parse
 from headgate.config.problems import ConfigError, Problem
 from headgate.config.schema import Config
@@ -84,6 +85,7 @@ def compile_document(
         catalog=catalog_of(config, at),
         fingerprint=fingerprint(config),
         rank_multipliers=multipliers,
+        owned=owned_of(config),
     )
 
 

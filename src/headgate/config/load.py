@@ -13,6 +13,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from headgate.config.checks import check_references
+from headgate.config.limits import check_owned
 from headgate.config.problems import ConfigError, Problem, Where, unknown
 from headgate.config.schema import Config
 from headgate.config.tree import MAX_FILE, Tree, read_tree
@@ -104,6 +105,7 @@ def parse(text: str, file: str, env: Mapping[str, str], sections: frozenset[str]
         for detail in error.errors(include_url=False, include_input=False):
             _report(tree, detail)
     check_references(tree, data)
+    check_owned(tree, data)
     if tree.problems or config is None:
         raise ConfigError(tree.problems)
     return config

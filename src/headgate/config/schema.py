@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, StringConstraints
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, StringConstraints, WithJsonSchema
 
 from headgate.config.fields import (
     NAME_PATTERN,
@@ -18,6 +18,18 @@ from headgate.config.fields import (
     Size,
     duration,
     size,
+)
+from headgate.config.owned_fields import (
+    ACCOUNTS_SCHEMA,
+    AccountName,
+    AccountsInput,
+    Count,
+    Expires,
+    KeySecret,
+    Name,
+    PerText,
+    SecretHash,
+    Usd,
 )
 from headgate.model.dialect import Endpoint, Kind
 from headgate.model.price import Billing
@@ -159,6 +171,40 @@ class VirtualModelConfig(ShapingConfig):
     )
 
 
+class KeyConfig(Section):
+    """A key of a client. Its account and name are its identity; its id in the ledger stays when its secret changes."""
+
+    name: Name = Field(description="Its name, unlike others of its account.")
+    account: AccountName = Field(default="default", description="The account that owns it.")
+    secret: KeySecret | None = Field(default=None, description="What clients send, 20 to 200 characters; never shown.")
+    sha256: SecretHash | None = Field(default=None, description="Instead of the secret its SHA-256, in hex.")
+    models: Annotated[list[Name], Field(min_length=1)] | None = Field(
+        default=None, description="Patterns of the models it may use, such as 'gpt-*' or 'box/*'; all where absent."
+    )
+    expires: Expires | None = Field(default=None, description="The date or time from which it no longer works.")
+
+
+class LimitConfig(Section):
+    """A cap on one unit over one window, for one scope."""
+
+    account: AccountName | None = Field(default=None, description="Whose calls count; alone, or whose key or session.")
+    key: Name | None = Field(default=None, description="The name or id of the key whose calls count.")
+    provider: Name | None = Field(default=None, description="The provider whose attempts count, whoever calls.")
+    session: Name | None = Field(default=None, description="'each': every session by itself; or an id, with account.")
+    model: Name | None = Field(default=None, description="A pattern for the resolved model; with 'key' alone.")
+    usd: Usd | None = Field(default=None, description="The cap in USD.")
+    tokens: Count | None = Field(default=None, description="The cap in tokens, of input and output.")
+    requests: Count | None = Field(default=None, description="The cap in calls.")
+    concurrency: Count | None = Field(default=None, description="The cap in calls at once; it has no window.")
+    per: PerText | None = Field(
+        default=None, description="The window: total, day, week, month, or one that rolls: 24h."
+    )
+    zone: Name | None = Field(default=None, description="IANA time zone of a day, week or month; UTC where absent.")
+    clamp: bool = Field(
+        default=False, description="Lower an output maximum that the client asked for where it does not fit."
+    )
+
+
 class Config(Section):
     """The whole file."""
 
@@ -166,6 +212,11 @@ class Config(Section):
     ledger: LedgerConfig = LedgerConfig()
     providers: dict[ProviderName, ProviderConfig] = Field(default={}, description="Upstreams by their names.")
     models: dict[VirtualName, VirtualModelConfig] = Field(default={}, description="Virtual models by their names.")
+    accounts: Annotated[list[AccountName], AccountsInput, WithJsonSchema(ACCOUNTS_SCHEMA)] = Field(
+        default=[], description="Accounts that this file owns, by their names."
+    )
+    keys: list[KeyConfig] = Field(default=[], description="Keys of clients that this file owns.")
+    limits: list[LimitConfig] = Field(default=[], description="Caps that this file owns.")
 
 
 _OR_VARIABLE = {"type": "string", "pattern": r"\$\{"}

@@ -5,6 +5,7 @@ from pathlib import Path
 import msgspec
 
 from headgate.model.catalog import Catalog
+from headgate.model.owned import NOTHING_OWNED, Owned
 
 
 class Overrides(msgspec.Struct, frozen=True):
@@ -54,6 +55,7 @@ class Compiled(msgspec.Struct, frozen=True):
 
     `fingerprint` is the SHA-256 (hex) of its canonical form without any secret: it stays the same when
     only a credential changes. `rank_multipliers` are by provider, in thousandths, where not 1.
+    `owned` are the accounts, keys and limits that are to be put in force in the ledger.
     Of a start without a file: `found` says where each provider came from, `notes` what was seen and not taken;
     `simulated`: none was found, so they are the simulated upstream, which whoever serves must start, and say so.
     """
@@ -62,6 +64,7 @@ class Compiled(msgspec.Struct, frozen=True):
     catalog: Catalog
     fingerprint: str
     rank_multipliers: dict[str, int] = {}
+    owned: Owned = NOTHING_OWNED
     found: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     simulated: bool = False

@@ -65,9 +65,26 @@ def parse_since(text: str, now: int) -> int:
         date = datetime.fromisoformat(text)
     except ValueError:
         raise ValueError("must be a duration back from now (24h), a date or a time in UTC, or all") from None
+    return min(max(_ns_of(date), 0), MAX_TIME)
+
+
+def parse_time(text: object) -> int:
+    """Return the ns since the epoch of a date (its beginning) or a time, in UTC unless it says; `text` as in a file.
+
+    Raises ValueError where it is none, or lies before the epoch or beyond 64 bits.
+    """
+    try:
+        ns = _ns_of(datetime.fromisoformat(text.strip())) if isinstance(text, str) else -1
+    except ValueError:
+        ns = -1
+    if not 0 <= ns <= MAX_TIME:
+        raise ValueError("must be a date or a time, such as 2027-01-31 or 2027-01-31T12:00:00+01:00")
+    return ns
+
+
+def _ns_of(date: datetime) -> int:
     since = (date if date.tzinfo else date.replace(tzinfo=UTC)) - _EPOCH
-    ns = (since.days * 86_400 + since.seconds) * NS_PER["s"] + since.microseconds * NS_PER["us"]
-    return min(max(ns, 0), MAX_TIME)
+    return (since.days * 86_400 + since.seconds) * NS_PER["s"] + since.microseconds * NS_PER["us"]
 
 
 def parse_size(text: object) -> int:
