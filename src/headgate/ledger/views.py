@@ -11,6 +11,7 @@ import msgspec
 import sqlalchemy as sa
 
 from headgate.ledger import keys as key_store
+from headgate.ledger import limits as limit_store
 from headgate.ledger.keys import Identity, KeyInfo
 from headgate.ledger.tables import (
     DAY_NS,
@@ -22,6 +23,7 @@ from headgate.ledger.tables import (
     keys,
     ledger_state,
 )
+from headgate.model.limit import Limit
 
 Condition = sa.ColumnElement[bool]
 
@@ -104,6 +106,15 @@ class Reader:
         with self.connection() as connection:
             epoch = key_store.read_epoch(connection)
             return epoch, key_store.load_identities(connection, now=now)
+
+    def terms(self, now: int) -> tuple[int, dict[bytes, Identity], list[Limit]]:
+        """Return the epoch, the identities that work now, and the limits in force: all that calls are let in by.
+
+        The epoch is read first, so that a change in between is seen at the next look.
+        """
+        with self.connection() as connection:
+            epoch = key_store.read_epoch(connection)
+            return epoch, key_store.load_identities(connection, now=now), limit_store.load_limits(connection)
 
     def keys(self, now: int, account: str | None = None) -> list[KeyInfo]:
         """Return keys by account and name, revoked ones too."""
