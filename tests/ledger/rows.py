@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
+from headgate.ledger.batch import Work
 from headgate.model.records import AttemptRow, CallRow
 
 DAY = 86_400_000_000_000
@@ -88,3 +89,10 @@ async def until(condition: Callable[[], object]) -> None:
     """Wait until a condition holds that another thread or process makes true without telling."""
     while not condition():  # noqa: ASYNC110  there is no event to wait for
         await asyncio.sleep(0.005)
+
+
+def work_of(
+    call: CallRow, attempts: Sequence[AttemptRow] = (), waiter: asyncio.Future[Any] | None = None, **changes: Any
+) -> Work:
+    """A call whose rows are to be written."""
+    return Work(call.account, call.key, attempts, call=call, waiter=waiter, **changes)

@@ -19,14 +19,14 @@ from pathlib import Path
 from headgate.ledger.connect import Durability
 from headgate.ledger.engine import open_ledger
 from headgate.ledger.writer import Writer
-from tests.ledger.rows import attempt_row, call_row
+from tests.ledger.rows import attempt_row, call_row, work_of
 
 async def client(writer, name, numbers):
     loop = asyncio.get_running_loop()
     for number in numbers:
         call_id = f"{os.getpid()}-{name}-{number}"
         waiter = loop.create_future()
-        writer.submit(call_row(call_id), (attempt_row(call_id),), waiter)
+        writer.submit(work_of(call_row(call_id), (attempt_row(call_id),), waiter))
         await waiter
         print(f"call-{call_id}", flush=True)
 

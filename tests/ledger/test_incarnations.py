@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
-from tests.ledger.rows import NOW, attempt_row, call_row
+from tests.ledger.rows import NOW, attempt_row, call_row, work_of
 
 from headgate.ledger import incarnations, locks, tables
 from headgate.ledger.batch import Batch
@@ -75,7 +75,7 @@ def test_what_the_dead_held_is_lost_at_its_hold(ledger: Ledger, lock_dir: Path) 
         attempt_row(1, 3, state="held", cost_nano=None, hold_nano=None),
         attempt_row(2, 1, state="held", cost_nano=None, hold_nano=70),
     )
-    batch = Batch([(call_row(1), rows, None)])
+    batch = Batch([work_of(call_row(1), rows)])
     batch.tag(life.id)
     assert store.write(life.id, NOW, batch) is not None
     life.end()
@@ -94,7 +94,7 @@ def test_what_the_dead_held_is_lost_at_its_hold(ledger: Ledger, lock_dir: Path) 
         ]
         usd = [row.spent for row in ledger.reader().balances("key", "key_ci") if row.unit == "usd"]
         assert usd == [6_000, 6_000]
-    assert store.write(life.id, NOW, Batch([(call_row(3), (), None)])) is None
+    assert store.write(life.id, NOW, Batch([work_of(call_row(3), ())])) is None
     assert ledger.reader().call("call-3") is None
     store.close()
 

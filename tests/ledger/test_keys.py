@@ -30,7 +30,7 @@ def test_a_new_key_stands_for_its_account_and_id(ledger: Ledger) -> None:
     assert re.fullmatch(r"hg_[0-9A-Za-z]{43}", made.secret)
     assert made.secret.startswith(made.prefix)
     assert len(made.prefix) == 9
-    assert who(ledger, made.secret) == Principal("acme", made.id, ("gpt-*", "box/qwen3:8b"))
+    assert who(ledger, made.secret) == Principal("acme", made.id, ("gpt-*", "box/qwen3:8b"), "ci")
     assert who(ledger, made.secret + "x") is None
     assert made.secret not in repr(made)
 
@@ -55,7 +55,7 @@ def test_rotation_keeps_the_id_and_the_old_secret_for_its_grace(ledger: Ledger) 
     with ledger.write() as connection:
         new = keys.rotate_key(connection, old.id, now=NOW, grace=HOUR)
     assert new.id == old.id
-    assert who(ledger, old.secret, NOW + HOUR - 1) == who(ledger, new.secret) == Principal("acme", old.id)
+    assert who(ledger, old.secret, NOW + HOUR - 1) == who(ledger, new.secret) == Principal("acme", old.id, None, "ci")
     assert who(ledger, old.secret, NOW + HOUR) is None
     held = ledger.reader().identities(NOW)[1]
     assert held[keys.hash_secret(old.secret)].not_after_ns == NOW + HOUR

@@ -14,7 +14,7 @@ from typing import Self
 
 import psycopg
 import pytest
-from tests.ledger.rows import attempt_row, call_row, until
+from tests.ledger.rows import attempt_row, call_row, until, work_of
 
 from headgate.ledger import incarnations
 from headgate.ledger.connect import Durability, connect_postgres, translate_postgres
@@ -42,7 +42,7 @@ async def running(url: str, folder: Path) -> AsyncIterator[Writer]:
 
 def submit(writer: Writer, number: int | str) -> asyncio.Future[None]:
     waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-    writer.submit(call_row(number), (attempt_row(number),), waiter)
+    writer.submit(work_of(call_row(number), (attempt_row(number),), waiter))
     return waiter
 
 

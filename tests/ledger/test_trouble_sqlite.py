@@ -14,7 +14,7 @@ import textwrap
 from pathlib import Path
 
 import pytest
-from tests.ledger.rows import attempt_row, call_row, until
+from tests.ledger.rows import attempt_row, call_row, until, work_of
 
 from headgate.ledger import incarnations, locks
 from headgate.ledger.connect import Durability
@@ -120,7 +120,7 @@ def test_a_full_disk_loses_nothing(tmp_path: Path) -> None:
         from headgate.ledger.connect import Durability
         from headgate.ledger.engine import open_ledger
         from headgate.ledger.writer import Pace, Writer
-        from tests.ledger.rows import attempt_row, call_row
+        from tests.ledger.rows import attempt_row, call_row, work_of
 
         async def main():
             ledger = open_ledger(sys.argv[1])
@@ -135,7 +135,7 @@ def test_a_full_disk_loses_nothing(tmp_path: Path) -> None:
             while writer.retries < 2:
                 number = len(waiters)
                 waiters.append(loop.create_future())
-                writer.submit(call_row(number, facts=b"x" * 1000), (attempt_row(number),), waiters[-1])
+                writer.submit(work_of(call_row(number, facts=b"x" * 1000), (attempt_row(number),), waiters[-1]))
                 await asyncio.sleep(0.001)
             while writer.available:
                 await asyncio.sleep(0.01)
@@ -166,7 +166,7 @@ async def test_a_writer_that_does_not_get_its_turn_is_unavailable_then_recovers(
     turn = locks.Turn(directory)
     turn.take()
     waiter = loop.create_future()
-    writer.submit(call_row(1), (attempt_row(1),), waiter)
+    writer.submit(work_of(call_row(1), (attempt_row(1),), waiter))
     await until(lambda: not writer.available)
     assert not waiter.done()
     turn.give_back()
@@ -188,7 +188,7 @@ async def test_closing_gives_up_in_time_and_says_what_is_missing(
     other = sqlite3.connect(tmp_path / "l.db", isolation_level=None)
     other.execute("ALTER TABLE calls RENAME TO gone")
     waiter = loop.create_future()
-    writer.submit(call_row("lost"), (attempt_row("lost"),), waiter)
+    writer.submit(work_of(call_row("lost"), (attempt_row("lost"),), waiter))
     await until(lambda: writer.retries)
     assert not await writer.close(0.01)
     with pytest.raises(LedgerUnusable, match="stopped"):

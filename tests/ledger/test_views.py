@@ -3,7 +3,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from tests.ledger.rows import DAY, NOW, attempt_row, call_row
+from tests.ledger.rows import DAY, NOW, attempt_row, call_row, work_of
 
 from headgate.ledger import incarnations, keys, tables
 from headgate.ledger.batch import Batch
@@ -36,7 +36,7 @@ def reader(ledger: Ledger, lock_dir: Path) -> Reader:
     ]
     store = open_store(ledger.url, Durability.CALL)
     life = incarnations.register(ledger, lock_dir, NOW)
-    assert store.write(life.id, NOW, Batch([(call, attempts, None) for call, attempts in rows]))
+    assert store.write(life.id, NOW, Batch([work_of(call, attempts) for call, attempts in rows]))
     store.retire(life.id, NOW)
     store.close()
     life.end()

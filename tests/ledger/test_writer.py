@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 from tests.ledger.conftest import QUICK
-from tests.ledger.rows import DAY, NOW, attempt_row, call_row
+from tests.ledger.rows import DAY, NOW, attempt_row, call_row, work_of
 
 from headgate.ledger import keys, tables
 from headgate.ledger.connect import Durability
@@ -20,7 +20,9 @@ from headgate.model.records import AttemptRow, CallRow
 
 def submit(writer: Writer, number: int | str, **changes: object) -> asyncio.Future[None]:
     waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-    writer.submit(call_row(number, **changes), (attempt_row(number),), waiter)
+    call = call_row(number, **changes)
+    attempts = (attempt_row(number, started_at=call.started_at),) if call.attempts else ()
+    writer.submit(work_of(call, attempts, waiter))
     return waiter
 
 
@@ -37,7 +39,7 @@ async def test_rows_come_back_as_they_went_in(writer: Writer, ledger: Ledger) ->
     call = call_row(1, session="s", error="e", dropped="d", cost_nano=None, ttft=None, facts=b"\x00\xff{}")
     attempts = (attempt_row(1, 1, failure="cut", message="é'\"%s\\"), attempt_row(1, 2, hold_nano=None))
     waiter = asyncio.get_running_loop().create_future()
-    writer.submit(call, attempts, waiter)
+    writer.submit(work_of(call, attempts, waiter))
     await waiter
     with ledger.reader().connection() as connection:
         found = connection.execute(sa.select(tables.calls)).one()
@@ -131,7 +133,7 @@ async def test_close_writes_what_is_queued_and_ends_the_life(ledger: Ledger, loc
     writer = Writer(ledger, Durability.BATCH, lock_dir)
     writer.start(asyncio.get_running_loop())
     for index in range(50):
-        writer.submit(call_row(index), (attempt_row(index),), None)
+        writer.submit(work_of(call_row(index), (attempt_row(index),), None))
     assert await writer.close(10)
     assert count(ledger, tables.calls) == 50
     with ledger.reader().connection() as connection:

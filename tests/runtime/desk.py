@@ -3,10 +3,12 @@
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from itertools import count
+from typing import Any
 
 import msgspec
 
 from headgate.config.settings import Settings
+from headgate.ledger.batch import Work
 from headgate.model.catalog import Catalog, CatalogProvider, VirtualModel
 from headgate.model.dialect import SERVED_BY, Endpoint, Kind
 from headgate.model.identity import Principal
@@ -52,13 +54,14 @@ class Rows:
         self.calls: list[CallRow] = []
         self.attempts: list[AttemptRow] = []
         self.held_back = False
-        self._waiters: list[asyncio.Future[None]] = []
+        self._waiters: list[asyncio.Future[Any]] = []
 
-    def submit(self, call: CallRow, attempts: Sequence[AttemptRow], waiter: asyncio.Future[None] | None) -> None:
-        self.calls.append(call)
-        self.attempts.extend(attempts)
-        if waiter is not None:
-            self._waiters.append(waiter)
+    def submit(self, work: Work) -> None:
+        if work.call is not None:
+            self.calls.append(work.call)
+        self.attempts.extend(work.attempts)
+        if work.waiter is not None:
+            self._waiters.append(work.waiter)
         if not self.held_back:
             self.commit()
 

@@ -7,7 +7,8 @@ import contextlib
 import logging
 from collections.abc import Callable, Sequence
 
-from headgate.ledger.batch import Batch, Item
+from headgate.ledger.batch import Batch, Work
+from headgate.model.limit import Answer, Grant
 from headgate.model.records import AttemptRow, CallRow
 
 _log = logging.getLogger("headgate.ledger")
@@ -15,6 +16,7 @@ _log = logging.getLogger("headgate.ledger")
 EpochSeen = Callable[[int], None]
 Committed = Callable[[Sequence[CallRow], Sequence[AttemptRow]], None]
 Failed = Callable[[BaseException], None]
+Unwanted = Callable[[Work], None]
 
 
 class Answers:
@@ -22,7 +24,11 @@ class Answers:
 
     loop: asyncio.AbstractEventLoop
 
-    def __init__(self, on_epoch: EpochSeen | None, on_commit: Committed | None, on_failure: Failed | None) -> None:
+    def __init__(
+        self, on_epoch: EpochSeen | None, on_commit: Committed | None, on_failure: Failed | None, unwanted: Unwanted
+    ) -> None:
+        """`unwanted` is told of work whose grant nobody waits for any more."""
+        self._unwanted = unwanted
         self._on_epoch = on_epoch
         self._on_commit = on_commit
         self._on_failure = on_failure
@@ -31,11 +37,12 @@ class Answers:
         """The batch is in; `epoch` is the ledger's where it has changed."""
         self.soon(self._committed, batch, epoch)
 
-    def refused(self, items: Sequence[Item], error: Exception) -> None:
-        """These rows are not in and will not be."""
-        for call, _, _ in items:
-            _log.critical("call %s is not in the ledger: %s", call.id, error)
-        self.soon(_refuse, [waiter for _, _, waiter in items if waiter is not None], error)
+    def refused(self, works: Sequence[Work], error: Exception) -> None:
+        """This work is not in and will not be."""
+        for work in works:
+            if work.call is not None or work.attempts:
+                _log.critical("call %s is not in the ledger: %s", work.name, error)
+        self.soon(_refuse, [work.waiter for work in works if work.waiter is not None], error)
 
     def ended(self, error: BaseException) -> None:
         """The thread has ended too early."""
@@ -49,16 +56,19 @@ class Answers:
             self.loop.call_soon_threadsafe(function, *arguments)
 
     def _committed(self, batch: Batch, epoch: int | None) -> None:
-        for _, _, waiter in batch.items:
+        for work in batch.works:
+            waiter = work.waiter
             if waiter is not None and not waiter.done():
-                waiter.set_result(None)
-        if self._on_commit is not None and batch.items:
+                waiter.set_result(work.answer)
+            elif isinstance(work.answer, Grant):
+                self._unwanted(work)
+        if self._on_commit is not None and batch.works:
             self._on_commit(batch.calls, batch.attempts)
         if epoch is not None and self._on_epoch is not None:
             self._on_epoch(epoch)
 
 
-def _refuse(waiters: Sequence[asyncio.Future[None]], error: Exception) -> None:
+def _refuse(waiters: Sequence[asyncio.Future[Answer | None]], error: Exception) -> None:
     for waiter in waiters:
         if not waiter.done():
             waiter.set_exception(error)

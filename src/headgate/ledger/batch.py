@@ -1,25 +1,66 @@
-"""One transaction's worth of rows, and what they add to the balances."""
+"""One transaction's worth of work: settles first, then holds in the order they came, then rows."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import msgspec
 
 from headgate.ledger.errors import BadRow
 from headgate.ledger.tables import DAY_NS, TOTAL_BUCKET
+from headgate.model.limit import MAX_AMOUNT, MAX_TOKENS, Answer, Applied, Ask, Entry, Grant, Stale
 from headgate.model.records import AttemptRow, CallRow
-
-Item = tuple[CallRow, Sequence[AttemptRow], "asyncio.Future[None] | None"]
-"""What is submitted at once: a call, its attempts, and who waits for their commit."""
+from headgate.policy import granting
+from headgate.policy.windows import reach
 
 Balance = tuple[str, str, str, int, int]
 """(scope, scope_id, unit, bucket_start in ns, what is added to spent)."""
 
-MAX_NANO = 10**15
-"""A million USD for one call: sums of such amounts stay within 64 bits."""
-MAX_TOKENS = 10**12
+Held = tuple[int, Grant]
+"""A hold that is open: 0 for what the call itself holds of the grant, else the attempt's number."""
+CALL_ITSELF = 0
+"""`holds.no` of what the call holds, and not one of its attempts."""
+
+_encode = msgspec.json.Encoder().encode
+
+
+class Work(msgspec.Struct, gc=False):
+    """What is handed to the writer at once, all of one call. `account` and `key` are whose it is.
+
+    `attempts` are over; `grants` are the holds that they settle, in the same order (None: it had none). `ask` is the
+    next attempt's. `ended` is the grant whose `whole` the call gives back. `released` was granted and not used.
+    `waiter` is resolved with `answer`, which is None where nothing was asked.
+    """
+
+    account: str
+    key: str
+    attempts: Sequence[AttemptRow] = ()
+    grants: Sequence[Grant | None] = ()
+    call: CallRow | None = None
+    ask: Ask | None = None
+    ended: Grant | None = None
+    released: Grant | None = None
+    waiter: asyncio.Future[Answer | None] | None = None
+    answer: Answer | None = None
+
+    def __repr__(self) -> str:
+        return f"Work({self.name})"
+
+    def is_late(self, incarnation: int) -> bool:
+        """Whether it settles what another life of this worker has held."""
+        return any(
+            grant is not None and grant.incarnation != incarnation
+            for grant in (*self.grants, self.ended, self.released)
+        )
+
+    @property
+    def name(self) -> str:
+        """The call's id."""
+        for part in (self.call, self.released, self.ended):
+            if part is not None:
+                return part.id if isinstance(part, CallRow) else part.call
+        return self.ask.call if self.ask is not None else self.attempts[0].call if self.attempts else "nothing"
 
 
 class Head(msgspec.Struct, frozen=True, gc=False):
@@ -29,15 +70,31 @@ class Head(msgspec.Struct, frozen=True, gc=False):
     epoch: int
 
 
+class Writes(msgspec.Struct, frozen=True, gc=False):
+    """What the holds of a batch change. `holds`: new rows; `ended`: (call, no) of rows that go.
+
+    `balances`: (limit id, subject, bucket_start, added to spent, added to held), in the order of the primary key.
+    """
+
+    holds: list[tuple[str, int, int, int, str]]
+    ended: list[tuple[str, int]]
+    balances: list[tuple[int, str, int, int, int]]
+
+
 class Batch:
-    """The rows of some items, in the order they came."""
+    """The work of some calls, in the order it came.
 
-    __slots__ = ("attempts", "calls", "items")
+    `since` is for a store that went back in time: holds granted after this counter are not in it any more, and those of
+    `restored` are put back, whatever the caps say.
+    """
 
-    def __init__(self, items: Sequence[Item]) -> None:
-        self.items = items
-        self.calls = [item[0] for item in items]
-        self.attempts = [attempt for item in items for attempt in item[1]]
+    __slots__ = ("_since", "attempts", "calls", "restored", "works")
+
+    def __init__(self, works: Sequence[Work], *, since: int | None = None, restored: Sequence[Held] = ()) -> None:
+        self.works = works
+        self.restored = restored
+        self._since = since
+        self.look_again()
 
     def tag(self, incarnation: int) -> None:
         """Make every row belong to the incarnation that writes it."""
@@ -46,36 +103,145 @@ class Batch:
         for attempt in self.attempts:
             attempt.incarnation = incarnation
 
+    def look_again(self) -> None:
+        """Gather the rows; again where some of the work has been taken out."""
+        self.calls = [work.call for work in self.works if work.call is not None]
+        self.attempts = [attempt for work in self.works for attempt in work.attempts]
+
+    # -- holds -----------------------------------------------------------------------------------
+
+    @property
+    def has_holds(self) -> bool:
+        """Whether any limit or hold is touched."""
+        return bool(self.restored) or any(
+            work.ask is not None or work.ended is not None or work.released is not None or any(work.grants)
+            for work in self.works
+        )
+
+    def limits(self) -> list[int]:
+        """Return the ids of all limits whose balances this may change, in the order in which they are locked."""
+        found = {entry.limit for grant in self._grants() for entry in (*grant.entries, *grant.whole)}
+        found.update(applied.limit.id for applied in self._asked())
+        return sorted(found)
+
+    def reads(self) -> list[tuple[int, str, int | None]]:
+        """Return (limit id, subject, how many ns to look back; None: all) of the balances that holds are decided by."""
+        return list(
+            {(a.limit.id, a.subject): (a.limit.id, a.subject, reach(a.limit.window)) for a in self._asked()}.values()
+        )
+
+    def decide(
+        self, now: int, epoch: int, incarnation: int, counter: int, rows: Iterable[tuple[int, str, int, int, int]]
+    ) -> Writes:
+        """Settle, decide, and return what is to be written. `rows` are what `reads` asked for, under their locks.
+
+        Sets each work's `answer`. May be called again where the transaction failed.
+        """
+        book = granting.Book(now, rows)
+        ended = [place for work in self.works for place in self._settle(book, work)]
+        new = list(self.restored)
+        for held in new:
+            granting.hold(book, _entries(held))
+        for work in self.works:
+            if work.ask is None:
+                continue
+            if work.ask.epoch != epoch:
+                work.answer = Stale(epoch)
+                continue
+            answer = work.answer = granting.decide(book, work.ask, incarnation, counter)
+            if isinstance(answer, Grant):
+                new += open_holds(answer)
+        return Writes(
+            [_hold_row(held, incarnation) for held in new],
+            ended,
+            [(*place, spent, held) for place, (spent, held) in sorted(book.changes.items()) if spent or held],
+        )
+
+    def _settle(self, book: granting.Book, work: Work) -> Iterable[tuple[str, int]]:
+        for attempt, grant in zip(work.attempts, work.grants, strict=False):
+            if grant is not None:
+                granting.settle(book, grant.entries, attempt.cost_nano, tokens_of(attempt), held=self._is_in(grant))
+                yield grant.call, grant.no
+        if work.released is not None:
+            granting.settle(book, work.released.entries, 0, 0, held=self._is_in(work.released))
+            yield work.released.call, work.released.no
+            if work.released.whole:
+                yield from self._give_back(book, work.released)
+        if work.ended is not None and work.ended.whole:
+            yield from self._give_back(book, work.ended)
+
+    def _give_back(self, book: granting.Book, grant: Grant) -> Iterable[tuple[str, int]]:
+        granting.settle(book, grant.whole, 0, 0, held=self._is_in(grant))
+        yield grant.call, CALL_ITSELF
+
+    def _is_in(self, grant: Grant) -> bool:
+        return self._since is None or grant.counter <= self._since
+
+    def _grants(self) -> Iterable[Grant]:
+        yield from (grant for _, grant in self.restored)
+        for work in self.works:
+            yield from (grant for grant in work.grants if grant is not None)
+            yield from (grant for grant in (work.ended, work.released) if grant is not None)
+
+    def _asked(self) -> Iterable[Applied]:
+        for work in self.works:
+            if work.ask is not None:
+                yield from work.ask.limits
+                yield from work.ask.whole
+
+    # -- balances of accounts and keys ------------------------------------------------------------
+
     def balances(self) -> list[Balance]:
         """Return what the batch adds, once per distinct row, in primary-key order. Raises BadRow."""
         sums: dict[tuple[str, str, int], list[int]] = {}
-        for call, attempts, _ in self.items:
-            if call.attempts == 0:
-                continue
-            cost = call.cost_nano
-            if cost is None:
-                cost = sum(attempt.cost_nano or 0 for attempt in attempts)
-            tokens = (
-                call.input
-                + call.cache_read
-                + call.cache_write_5m
-                + call.cache_write_1h
-                + call.output
-                + call.input_audio
-                + call.cache_read_audio
-                + call.output_audio
-            )
-            if not (0 <= cost <= MAX_NANO and 0 <= tokens <= MAX_TOKENS):
-                raise BadRow(f"call {call.id}: an amount is negative or beyond all bounds")
-            owner = (call.account, call.key, call.started_at - call.started_at % DAY_NS)
-            known = sums.get(owner)
-            if known is None:
-                sums[owner] = [cost, tokens, 1]
-            else:
+        for work in self.works:
+            for attempt in work.attempts:
+                cost, tokens = attempt.cost_nano or 0, tokens_of(attempt)
+                if not (0 <= cost <= MAX_AMOUNT and 0 <= tokens <= MAX_TOKENS):
+                    raise BadRow(f"call {attempt.call}: an amount is negative or beyond all bounds")
+                known = _of_day(sums, work, attempt.started_at)
                 known[0] += cost
                 known[1] += tokens
-                known[2] += 1
+            if work.call is not None and work.call.attempts:
+                _of_day(sums, work, work.call.started_at)[2] += 1
         return spread(sums)
+
+
+def tokens_of(row: AttemptRow) -> int:
+    """Return all tokens of an attempt; reasoning is part of its output."""
+    return (
+        row.input
+        + row.cache_read
+        + row.cache_write_5m
+        + row.cache_write_1h
+        + row.output
+        + row.input_audio
+        + row.cache_read_audio
+        + row.output_audio
+    )
+
+
+def _of_day(sums: dict[tuple[str, str, int], list[int]], work: Work, at: int) -> list[int]:
+    return sums.setdefault((work.account, work.key, at - at % DAY_NS), [0, 0, 0])
+
+
+def open_holds(grant: Grant) -> list[Held]:
+    """Return what a grant has opened: its attempt's hold, and the call's where there is one."""
+    own = (grant.no, grant)
+    return [own, (CALL_ITSELF, grant)] if grant.whole else [own]
+
+
+def _entries(held: Held) -> tuple[Entry, ...]:
+    no, grant = held
+    return grant.whole if no == CALL_ITSELF else grant.entries
+
+
+def _hold_row(held: Held, incarnation: int) -> tuple[str, int, int, int, str]:
+    no, grant = held
+    facts = grant.facts
+    if no == CALL_ITSELF:
+        facts = msgspec.structs.replace(facts, input=0, output=0, nano=0, entries=grant.whole)
+    return grant.call, no, incarnation, grant.at, _encode(facts).decode()
 
 
 def spread(sums: dict[tuple[str, str, int], list[int]]) -> list[Balance]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+import time
 from collections.abc import Sequence
 from itertools import chain
 from typing import Any
@@ -13,6 +14,7 @@ from headgate.ledger import locks
 from headgate.ledger.batch import Batch, Head
 from headgate.ledger.connect import Durability, connect_sqlite, translate_sqlite
 from headgate.ledger.errors import BadRow, LedgerUnusable, StoreAbsent
+from headgate.ledger.store import Clock
 from headgate.ledger.url import LedgerUrl
 from headgate.model.records import AttemptRow, CallRow
 
@@ -26,7 +28,7 @@ _ON_CONFLICT = " ON CONFLICT (scope, scope_id, unit, bucket_start) DO UPDATE SET
 _BALANCE_COLUMNS = ("scope", "scope_id", "unit", "bucket_start", "spent", "held")
 _MOST_ROWS = 32
 """Rows per statement at most: each number of rows is a statement of its own, and all must fit the cache."""
-CACHED_STATEMENTS = 4 * _MOST_ROWS
+CACHED_STATEMENTS = 7 * _MOST_ROWS
 
 
 class _Insert:
@@ -47,15 +49,42 @@ def _marks(count: int) -> str:
     return "(" + ", ".join("?" * count) + ")"
 
 
+class _Delete:
+    """Deletes by primary key, up to 32 rows a step."""
+
+    def __init__(self, head: str, row: str) -> None:
+        self._by_size = [f"{head} (VALUES {', '.join([row] * size)})" for size in range(_MOST_ROWS + 1)]
+
+    def run(self, connection: sqlite3.Connection, rows: Sequence[tuple[Any, ...]]) -> None:
+        for start in range(0, len(rows), _MOST_ROWS):
+            part = rows[start : start + _MOST_ROWS]
+            connection.execute(self._by_size[len(part)], tuple(chain.from_iterable(part)))
+
+
 _CALLS = _Insert("calls", CallRow.__struct_fields__, _marks(len(CallRow.__struct_fields__)))
 _ATTEMPTS = _Insert("attempts", AttemptRow.__struct_fields__, _marks(len(AttemptRow.__struct_fields__)))
 _BALANCES = _Insert("balances", _BALANCE_COLUMNS, "(?, ?, ?, ?, ?, 0)", _ON_CONFLICT)
+_HOLDS = _Insert("holds", ("call", "no", "incarnation", "at", "facts"), "(?, ?, ?, ?, ?)")
+_ENDED = _Delete("DELETE FROM holds WHERE (call, no) IN", "(?, ?)")
+_LIMITS = _Insert(
+    "limit_balances",
+    ("limit_id", "subject", "bucket_start", "spent", "held"),
+    "(?, ?, ?, ?, ?)",
+    " ON CONFLICT (limit_id, subject, bucket_start) DO UPDATE SET spent = spent + excluded.spent,"
+    " held = held + excluded.held",
+)
+_READ = (
+    "SELECT limit_id, subject, bucket_start, spent, held FROM limit_balances "
+    "WHERE limit_id = ? AND subject = ? AND bucket_start >= ?"
+)
 
 
 class SqliteStore:
     """See store.Store. Writers take turns by file lock; SQLite's own lock starves some of them under load."""
 
-    def __init__(self, url: LedgerUrl, durability: Durability) -> None:
+    def __init__(self, url: LedgerUrl, durability: Durability, clock: Clock | None = None) -> None:
+        """`clock` stands for the store's own, which is this machine's."""
+        self._clock = clock or time.time_ns
         self._path = url.sqlite_path
         directory = url.state_dir
         if directory is None:
@@ -92,12 +121,16 @@ class SqliteStore:
             balances = batch.balances()
         except TypeError as error:
             raise BadRow(str(error)) from error
+        head: Head | None = None
         connection, turn = self._ready()
         turn.take()
         try:
             connection.execute("BEGIN IMMEDIATE")
             found = connection.execute(_ADVANCE, (now, incarnation)).fetchall()
             if found:
+                head = Head(*found[0])
+                if batch.has_holds:
+                    self._holds(connection, incarnation, head, batch)
                 _CALLS.run(connection, calls)
                 _ATTEMPTS.run(connection, attempts)
                 _BALANCES.run(connection, balances)
@@ -112,7 +145,19 @@ class SqliteStore:
                     connection.rollback()
             finally:
                 turn.give_back()
-        return Head(*found[0]) if found else None
+        return head
+
+    def _holds(self, connection: sqlite3.Connection, incarnation: int, head: Head, batch: Batch) -> None:
+        """Settle and decide; the write lock is held, so that nobody else changes what is read here."""
+        now = self._clock()
+        rows: list[tuple[int, str, int, int, int]] = []
+        for limit, subject, back in batch.reads():
+            since = 0 if back is None else now - back
+            rows += connection.execute(_READ, (limit, subject, since)).fetchall()
+        writes = batch.decide(now, head.epoch, incarnation, head.counter, rows)
+        _ENDED.run(connection, writes.ended)
+        _HOLDS.run(connection, writes.holds)
+        _LIMITS.run(connection, writes.balances)
 
     def standing(self, incarnation: int) -> int | None:
         connection, turn = self._ready()

@@ -1,8 +1,9 @@
 """The one writer thread of a worker: all that arrived while the last batch committed is the next batch.
 
 Rows are never dropped: while the store is absent a batch is tried again until it is in, and the incarnation's
-counter tells whether a commit whose answer was lost had happened. A batch that the store refuses is halved
-until the bad row stands alone; it alone fails.
+counter tells whether a commit whose answer was lost had happened, or whether the store went back in time: then what
+it has lost is written again before anything else. A batch that the store refuses is halved until the bad row stands
+alone; it alone fails. A worker that was taken for dead settles late what it held then (`corrections.py`).
 """
 
 from __future__ import annotations
@@ -14,20 +15,20 @@ import math
 import queue
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
 
-from headgate.ledger import incarnations
 from headgate.ledger.answers import Answers, Committed, EpochSeen, Failed
-from headgate.ledger.batch import Batch, Head, Item
+from headgate.ledger.batch import Batch, Head, Work
 from headgate.ledger.connect import Durability
 from headgate.ledger.engine import Ledger
 from headgate.ledger.errors import BadRow, LedgerUnusable, WriterClosed
+from headgate.ledger.life import Life
 from headgate.ledger.repair import scrub
-from headgate.ledger.store import Store, open_store
-from headgate.model.records import AttemptRow, CallRow
+from headgate.ledger.store import Clock, Store, open_store
+from headgate.model.limit import Grant
 
 _log = logging.getLogger("headgate.ledger")
 
@@ -57,7 +58,7 @@ class Writer:
     writer then stays unavailable, and the worker should end.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  what it is told of, and two clocks for those who turn them
         self,
         ledger: Ledger,
         durability: Durability,
@@ -66,7 +67,8 @@ class Writer:
         on_epoch: EpochSeen | None = None,
         on_commit: Committed | None = None,
         on_failure: Failed | None = None,
-        clock: Callable[[], int] = time.time_ns,
+        clock: Clock = time.time_ns,
+        store_clock: Clock | None = None,
         pace: Pace = _PACE,
     ) -> None:
         self.committed_calls = 0
@@ -77,12 +79,12 @@ class Writer:
         self._ledger = ledger
         self._durability = durability
         self._directory = lock_directory
-        self._answers = Answers(on_epoch, on_commit, on_failure)
+        self._answers = Answers(on_epoch, on_commit, on_failure, self._unwanted)
         self._clock = clock
+        self._store_clock = store_clock
         self._pace = pace
-        self._queue: queue.SimpleQueue[Item | None] = queue.SimpleQueue()
+        self._queue: queue.SimpleQueue[Work | None] = queue.SimpleQueue()
         self._waiting_since = math.inf
-        self._counter = 0
         self._epoch = 0
         self._give_up_at = math.inf
         self._closing = threading.Event()
@@ -97,9 +99,9 @@ class Writer:
         """
         self._answers.loop = loop
         self._epoch = epoch
-        self._store: Store = open_store(self._ledger.url, self._durability)
+        self._store: Store = open_store(self._ledger.url, self._durability, self._store_clock)
         try:
-            self._incarnation = incarnations.register(self._ledger, self._directory, self._clock())
+            self._life = Life(self._ledger, self._store, self._directory, self._clock)
         except BaseException:  # passed on: the connection must not stay open whatever happened
             self._store.close()
             raise
@@ -109,7 +111,7 @@ class Writer:
     @property
     def incarnation(self) -> int:
         """The id of this worker's present incarnation; it changes if it was declared dead."""
-        return self._incarnation.id
+        return self._life.incarnation
 
     @property
     def available(self) -> bool:
@@ -121,18 +123,25 @@ class Writer:
         """Calls that wait for the next batch."""
         return self._queue.qsize()
 
-    def submit(self, call: CallRow, attempts: Sequence[AttemptRow], waiter: asyncio.Future[None] | None = None) -> None:
-        """Hand over a call's rows, which the caller changes no more. `waiter` is resolved when they are in.
+    def submit(self, work: Work) -> None:
+        """Hand over rows, which the caller changes no more, holds to settle, and what is asked for.
 
-        Never blocks. The waiter fails with BadRow if the store refuses the rows, with WriterClosed if the
-        writer ends before they are in.
+        Never blocks. The waiter gets the answer when all of it is in; it fails with BadRow if the store refuses it,
+        with WriterClosed if the writer ends before. A grant that nobody waits for any more is given back.
         """
         if self._closed or self.failure is not None:
-            if waiter is not None and not waiter.done():
-                waiter.set_exception(WriterClosed("the ledger's writer has stopped"))
-            _log.critical("call %s came after the writer had stopped; it is not in the ledger", call.id)
+            if work.waiter is not None and not work.waiter.done():
+                work.waiter.set_exception(WriterClosed("the ledger's writer has stopped"))
+            if work.call is not None or work.attempts:
+                _log.critical("call %s came after the writer had stopped; it is not in the ledger", work.name)
             return
-        self._queue.put((call, attempts, waiter))
+        self._queue.put(work)
+
+    def _unwanted(self, work: Work) -> None:
+        """A granted hold whose waiter is gone is settled at 0 in the next batch."""
+        grant = work.answer
+        if isinstance(grant, Grant) and not self._closed:
+            self.submit(Work(work.account, work.key, released=grant))
 
     async def close(self, within: float) -> bool:
         """Write all that is queued, for at most about `within` s, then stop. True if all of it is in."""
@@ -146,10 +155,10 @@ class Writer:
     def _run(self) -> None:
         try:
             while True:
-                items, last = self._gather()
-                self._crowded = len(items) > 1
-                if items or not last:
-                    self._commit(items)
+                works, last = self._gather()
+                self._crowded = len(works) > 1
+                if works or not last:
+                    self._commit(works)
                 if last:
                     break
             self._retire()
@@ -159,24 +168,24 @@ class Writer:
         finally:
             self._store.close()
 
-    def _gather(self) -> tuple[list[Item], bool]:
+    def _gather(self) -> tuple[list[Work], bool]:
         """Wait for work for one heartbeat at most; return all there is, and whether it is the last."""
-        items: list[Item] = []
+        works: list[Work] = []
         with contextlib.suppress(queue.Empty):
-            item = self._queue.get(timeout=self._pace.heartbeat)
+            work = self._queue.get(timeout=self._pace.heartbeat)
             if self._crowded and not self._closed:
                 time.sleep(GATHER)
-            while item is not None:
-                items.append(item)
-                if len(items) == MAX_BATCH:
-                    return items, False
-                item = self._queue.get_nowait()
-            return items, True
-        return items, False
+            while work is not None:
+                works.append(work)
+                if len(works) == MAX_BATCH:
+                    return works, False
+                work = self._queue.get_nowait()
+            return works, True
+        return works, False
 
-    def _commit(self, items: Sequence[Item]) -> None:
-        """Return when the items are in, or the bad ones among them have failed alone."""
-        waiting = [items]
+    def _commit(self, works: Sequence[Work]) -> None:
+        """Return when all of it is in, or what is bad of it has failed alone."""
+        waiting = [works]
         try:
             while waiting:
                 batch = Batch(waiting[-1])
@@ -197,13 +206,13 @@ class Writer:
         while True:
             try:
                 self._store.open()
-                if in_doubt and self._is_in():
-                    self._deliver(batch, Head(self._counter, self._epoch))
+                if in_doubt and self._life.is_in():
+                    self._deliver(batch, Head(self._life.counter + 1, self._epoch))
                     return None
-                batch.tag(self._incarnation.id)
-                head = self._store.write(self._incarnation.id, self._clock(), batch)
+                in_doubt = False
+                head = self._life.write(batch)
                 if head is None:
-                    self._begin_again()
+                    self._life.begin_again()
                     continue
             except BadRow as error:
                 self._waiting_since = math.inf
@@ -215,69 +224,48 @@ class Writer:
             self._deliver(batch, head)
             return None
 
-    def _is_in(self) -> bool:
-        """After a lost connection: whether the batch had committed. Waits for the old backend."""
-        counter = self._store.standing(self._incarnation.id)
-        if counter is None:
-            _log.error("incarnation %d is not in the ledger any more: it was restored", self._incarnation.id)
-            return False
-        if counter < self._counter:
-            _log.error("the ledger went back in time: counter %d, was %d", counter, self._counter)
-        was = self._counter
-        self._counter = counter
-        return counter == was + 1
-
-    def _begin_again(self) -> None:
-        """Take a new incarnation: this one was declared dead while the process was paused, or is gone."""
-        old = self._incarnation
-        _log.warning("incarnation %d was declared dead; taking a new one", old.id)
-        self._incarnation = incarnations.register(self._ledger, self._directory, self._clock())
-        self._counter = 0
-        old.end()
-
     def _wait(self, error: LedgerUnusable, pause: float, batch: Batch) -> float:
         """Sleep before the next try; return the next pause. Raises the error when closing takes too long."""
         self._store.close()
         self.retries += 1
         if pause == _FIRST_PAUSE:
-            _log.error("%s Waiting with %d calls.", error, len(batch.calls))
+            _log.error("%s Waiting with the work of %d calls.", error, len(batch.works))
         if time.monotonic() >= self._give_up_at:
             raise error
         if self._closing.wait(pause):
             time.sleep(_FIRST_PAUSE)
         return min(pause * 2, _LONGEST_PAUSE)
 
-    def _halve(self, batch: Batch, error: BadRow) -> list[Sequence[Item]]:
+    def _halve(self, batch: Batch, error: BadRow) -> list[Sequence[Work]]:
         """Return what is to be tried next, last first; a row that is bad by itself fails."""
-        if len(batch.items) > 1:
-            middle = len(batch.items) // 2
-            return [batch.items[middle:], batch.items[:middle]]
+        works = batch.works
+        if len(works) > 1:
+            middle = len(works) // 2
+            return [works[middle:], works[:middle]]
         if scrub(batch):
-            _log.warning("call %s held text that the store cannot keep; it was replaced", batch.calls[0].id)
-            return [batch.items]
-        self.bad_rows += len(batch.items)
-        self._answers.refused(batch.items, error)
+            _log.warning("call %s held text that the store cannot keep; it was replaced", works[0].name)
+            return [works]
+        self.bad_rows += len(works)
+        self._answers.refused(works, error)
         return []
 
     def _deliver(self, batch: Batch, head: Head) -> None:
         self._waiting_since = math.inf
         self.committed_batches += 1
         self.committed_calls += len(batch.calls)
-        self._counter = head.counter
+        self._life.wrote(batch.works, head)
         changed = head.epoch != self._epoch
         self._epoch = head.epoch
-        if batch.items or changed:
+        if batch.works or changed:
             self._answers.committed(batch, head.epoch if changed else None)
 
     def _retire(self) -> None:
         try:
             self._store.open()
-            self._store.retire(self._incarnation.id, self._clock())
+            self._life.retire()
         except LedgerUnusable as error:
             # The lock file goes with the process, so a sweep finds the incarnation dead later.
-            _log.warning("incarnation %d stays open: %s", self._incarnation.id, error)
-            return
-        self._incarnation.end()
+            _log.warning("incarnation %d stays open: %s", self._life.incarnation, error)
 
     def _fail(self, error: BaseException) -> None:
         self.failure = error
@@ -289,11 +277,11 @@ class Writer:
         self._answers.ended(error)
 
     def _reject_queued(self) -> None:
-        rest: list[Item] = []
+        rest: list[Work] = []
         with contextlib.suppress(queue.Empty):
             while True:
-                item = self._queue.get_nowait()
-                if item is not None:
-                    rest.append(item)
+                work = self._queue.get_nowait()
+                if work is not None:
+                    rest.append(work)
         if rest:
             self._answers.refused(rest, WriterClosed(f"the ledger's writer has stopped: {self.failure}"))

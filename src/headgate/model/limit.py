@@ -12,6 +12,8 @@ from headgate.model.money import TOKENS_PER_PRICE
 
 MAX_AMOUNT = 10**15
 """The most that one attempt may hold: a million USD, or as many tokens. More is larger than any cap."""
+MAX_TOKENS = 10**12
+"""The most tokens that one attempt is recorded with."""
 MAX_CAP = 10**18
 """The largest cap: a billion USD. A sum of caps and holds stays within 64 bits."""
 EACH = "each"
@@ -195,7 +197,7 @@ class Standing(msgspec.Struct, frozen=True, gc=False):
 class Grant(msgspec.Struct, gc=False):
     """A hold that is committed. `output` is the maximum of one choice that was granted; `at` the store's time.
 
-    `entries` are the attempt's, `whole` those that the call gives back at its end (None: taken by another grant).
+    `entries` are the attempt's, `whole` those that the call gives back at its end; `facts` says what is held in all.
     `incarnation` and `counter` name the batch it was committed in. `standings` include this hold.
     """
 
@@ -205,8 +207,6 @@ class Grant(msgspec.Struct, gc=False):
     counter: int
     at: int
     output: int
-    input: int
-    nano: int | None
     entries: tuple[Entry, ...]
     whole: tuple[Entry, ...]
     standings: tuple[Standing, ...]

@@ -5,13 +5,17 @@ A batch settles first, then decides its holds in the order they came; the book c
 
 from collections.abc import Iterable
 
+import msgspec
+
 from headgate.model.limit import (
     MAX_AMOUNT,
+    MAX_TOKENS,
     Applied,
     Ask,
     Bound,
     Entry,
     Grant,
+    HoldFacts,
     Limit,
     Refusal,
     Scope,
@@ -137,13 +141,18 @@ def decide(book: Book, ask: Ask, incarnation: int, counter: int) -> Grant | Refu
         counter,
         book.now,
         output,
-        bound.input,
-        bound.nano(bound.input, output) if bound.priced else None,
         entries,
         whole,
         tuple(book.standing(applied) for applied in (*ask.limits, *ask.whole) if _is_shown(applied.limit)),
-        ask.facts,
+        held_facts(ask.facts, bound, output, entries),
     )
+
+
+def held_facts(facts: HoldFacts, bound: Bound, output: int, entries: tuple[Entry, ...] = ()) -> HoldFacts:
+    """Return the facts with what is held at this output of one choice, cut off at what the ledger keeps."""
+    nano = min(bound.nano(bound.input, output), MAX_AMOUNT) if bound.priced else None
+    total = min(output * bound.n, MAX_TOKENS)
+    return msgspec.structs.replace(facts, input=min(bound.input, MAX_TOKENS), output=total, nano=nano, entries=entries)
 
 
 def _largest_output(book: Book, applied: Applied, bound: Bound) -> int:

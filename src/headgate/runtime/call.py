@@ -28,6 +28,7 @@ from headgate.exchange.events import (
     HoldRefused,
 )
 from headgate.exchange.machine import Exchange, State
+from headgate.ledger.batch import Work
 from headgate.model.dialect import Endpoint
 from headgate.model.errors import ErrorKind, HeadgateError
 from headgate.model.failure import Failure, FailureKind
@@ -348,7 +349,7 @@ class Call(Interrupted):
         )
         if self.terms.settings.durability != "batch":
             self._committed = gate.loop.create_future()
-        gate.ledger.submit(row, self._rows, self._committed)
+        gate.ledger.submit(Work(row.account, row.key, self._rows, call=row, waiter=self._committed))
         gate.metrics.call(row)
 
     def _response_id(self, outcome: Outcome) -> str | None:

@@ -1,17 +1,17 @@
 """What all calls of one worker share: configuration, identities, connections, health, the ledger's writer."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping
 from hashlib import sha256
 from typing import TYPE_CHECKING, Protocol
 
 import msgspec
 
+from headgate.ledger.batch import Work
 from headgate.model.catalog import Catalog
 from headgate.model.errors import ErrorKind, HeadgateError
 from headgate.model.failure import Failure
 from headgate.model.identity import ANONYMOUS, Principal
-from headgate.model.records import AttemptRow, CallRow
 from headgate.model.route import Provider, Route
 from headgate.policy.health import HEALTHY, RouteHealth, observe
 from headgate.policy.patience import RETRY_SOON, RETRY_STORE
@@ -45,8 +45,8 @@ class Ledger(Protocol):
     def available(self) -> bool:
         """False while the store has taken nothing for 2 s."""
 
-    def submit(self, call: CallRow, attempts: Sequence[AttemptRow], waiter: asyncio.Future[None] | None) -> None:
-        """Queue the rows of a call; the waiter is resolved when they are committed."""
+    def submit(self, work: Work) -> None:
+        """Queue what a call hands over; its waiter is resolved when it is committed."""
 
 
 class Terms(msgspec.Struct, frozen=True):

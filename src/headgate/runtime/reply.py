@@ -4,6 +4,7 @@ import asyncio
 
 from headgate.ledger.errors import LedgerError
 from headgate.model.errors import ErrorKind, HeadgateError
+from headgate.model.limit import Answer
 from headgate.policy.patience import RETRY_STORE
 from headgate.runtime.clock import Clock
 from headgate.runtime.transport import ClientLeft, Headers, Sender, Transport
@@ -26,7 +27,7 @@ class Reply(Interruptible):
         super().__init__(clock)
         self.transport = transport
         self._sender: Sender | None = None
-        self._committed: asyncio.Future[None] | None = None
+        self._committed: asyncio.Future[Answer | None] | None = None
 
     def _let_go(self) -> None:
         """End the answer and untie the call.
