@@ -1,5 +1,7 @@
 """What can be wrong with a ledger. Messages are for people: what is wrong, what to type next; no password."""
 
+from collections.abc import Iterable
+
 
 class LedgerError(Exception):
     """Base of all errors of the ledger."""
@@ -37,5 +39,17 @@ class OwnedByFile(LedgerError):
     """A key or account of the configuration file cannot be changed elsewhere."""
 
 
+class OwnedByStore(LedgerError):
+    """The configuration file claims what was made in the ledger; `conflicts` names each, and what to do."""
+
+    def __init__(self, conflicts: Iterable[str]) -> None:
+        self.conflicts = tuple(conflicts)
+        super().__init__("\n".join(self.conflicts))
+
+
 class InvalidName(LedgerError):
     """A name that cannot be given to an account or key."""
+
+
+class CannotSettle(LedgerError):
+    """An attempt whose cost cannot be corrected as asked; the message says what can be."""

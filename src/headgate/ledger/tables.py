@@ -215,6 +215,17 @@ holds = Table(
 )
 """Attempts in flight; `no` 0 is what the call itself holds. `facts` is a model/limit.py HoldFacts as JSON."""
 
+lost_holds = Table(
+    "lost_holds",
+    metadata,
+    Column("call", Text, nullable=False),
+    Column("no", BigInteger, nullable=False),
+    Column("facts", Text, nullable=False),
+    PrimaryKeyConstraint("call", "no", name="lost_holds_pk"),
+    sqlite_with_rowid=False,
+)
+"""Holds of lost attempts as they were: a correction goes to the very balances that the loss was charged to."""
+
 adjustments = Table(
     "adjustments",
     metadata,

@@ -1,5 +1,6 @@
 """Tokens of one attempt, normalised once: every dialect's counts are turned into these classes."""
 
+from collections.abc import Iterable
 from enum import StrEnum
 
 import msgspec
@@ -13,6 +14,14 @@ class Basis(StrEnum):
     ESTIMATED = "estimated"  # no usage came: settled at the hold or at what was seen
     SUBSCRIPTION = "subscription"  # billed by subscription: 0
     UNKNOWN = "unknown"  # no price is known; the cost is unknown, not zero
+
+
+_WEAKEST_FIRST = (Basis.UNKNOWN, Basis.ESTIMATED, Basis.COMPUTED, Basis.REPORTED, Basis.SUBSCRIPTION)
+
+
+def weakest(bases: Iterable[str]) -> Basis:
+    """Return what a sum rests on: the weakest of its parts' bases, of which there is one at least."""
+    return min((Basis(basis) for basis in bases), key=_WEAKEST_FIRST.index)
 
 
 class Usage(msgspec.Struct, frozen=True, gc=False):
