@@ -25,6 +25,7 @@ SECOND = 1_000_000_000
 NOW = int(datetime(2026, 11, 21, 12, tzinfo=UTC).timestamp()) * SECOND
 
 OWN_FAULT = {
+    FailureKind.CAPPED,
     FailureKind.REQUEST_REJECTED,
     FailureKind.CLIENT_GONE,
     FailureKind.DEADLINE,

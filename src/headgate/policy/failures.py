@@ -86,6 +86,7 @@ _TIMEOUTS = frozenset(
         FailureKind.DEADLINE,
     }
 )
+_NEVER_SENT = frozenset({FailureKind.UNTRANSLATABLE, FailureKind.LIMITED})
 _BUSY = frozenset({FailureKind.RATE_LIMITED, FailureKind.OVERLOADED})
 
 _NUMBER = re.compile(r"([0-9]+)(?:\.([0-9]*))?")
@@ -108,6 +109,11 @@ def kind_of_status(status: int) -> FailureKind | None:
 def falls_over(kind: FailureKind) -> bool:
     """Say whether a call may try its next route after this failure, as long as no content was forwarded."""
     return REACTIONS[kind].next_route
+
+
+def never_sent(kind: FailureKind) -> bool:
+    """Say whether no upstream was asked: what failed says nothing of one, and is refused by Headgate itself."""
+    return kind in _NEVER_SENT
 
 
 def cooldown_ns(failure: Failure) -> int:
@@ -170,15 +176,49 @@ def answer_for(failures: list[tuple[str, Failure]], *, prompt: str | None = None
     if not failures:
         raise ValueError("no attempt failed")
     # What was never sent says nothing of the upstreams that were asked.
-    asked = [failure for _, failure in failures if failure.kind is not FailureKind.UNTRANSLATABLE]
+    asked = [failure for _, failure in failures if not never_sent(failure.kind)]
+    if not asked and any(failure.kind is FailureKind.LIMITED for _, failure in failures):
+        return _limited(failures)
     deciding = asked or [failure for _, failure in failures]
     kind = _answer_kind(deciding)
     retry_after = None
     if kind in (ErrorKind.RATE_LIMIT_EXCEEDED, ErrorKind.SERVICE_UNAVAILABLE):
         retry_after = seconds_up(min(cooldown_ns(failure) for failure in deciding))
-    said = "; ".join(_said(route, failure) for route, failure in failures)
-    message = f"{_BROKE_OFF if begun else _opening(kind, deciding)} {said}"
-    return HeadgateError(kind, message[:MAX_MESSAGE], param=_param(kind, deciding, prompt), retry_after=retry_after)
+    message = _message(_BROKE_OFF if begun else _opening(kind, deciding), failures)
+    return HeadgateError(kind, message, param=_param(kind, deciding, prompt), retry_after=retry_after)
+
+
+_OF_LIMITS: dict[ErrorKind, str] = {
+    ErrorKind.RATE_LIMIT_EXCEEDED: "A limit has no room for the call now:",
+    ErrorKind.INSUFFICIENT_QUOTA: "A limit has no room for the call:",
+    ErrorKind.MODEL_UNPRICED: "A limit in money needs a price:",
+    ErrorKind.INVALID_REQUEST: "A limit cannot be held with this request:",
+}
+"""What clients are told of limits, in the order in which it decides: what mends soonest, and with least effort."""
+
+
+def _limited(failures: list[tuple[str, Failure]]) -> HeadgateError:
+    """Return the error of a call that was sent nowhere, of whose routes a limit refused one at least.
+
+    One route is enough for a call. So the limit that mends by waiting decides, and of those the soonest; then a quota,
+    which an operator can raise; then a missing price; then a request that no price would help.
+    """
+    first = min((attempt for attempt in failures if attempt[1].kind is FailureKind.LIMITED), key=_rank_of_limit)
+    kind = _told_of_limit(first[1])
+    wait = first[1].retry_after_ns
+    retry_after = None
+    if kind is ErrorKind.RATE_LIMIT_EXCEEDED:
+        retry_after = seconds_up(DEFAULT_COOLDOWN_NS if wait is None else wait)
+    message = _message(_OF_LIMITS[kind], [first, *(attempt for attempt in failures if attempt is not first)])
+    return HeadgateError(kind, message, param=first[1].param, retry_after=retry_after)
+
+
+def _told_of_limit(failure: Failure) -> ErrorKind:
+    return failure.told if failure.told in _OF_LIMITS else ErrorKind.RATE_LIMIT_EXCEEDED
+
+
+def _rank_of_limit(attempt: tuple[str, Failure]) -> tuple[int, int]:
+    return list(_OF_LIMITS).index(_told_of_limit(attempt[1])), attempt[1].retry_after_ns or 0
 
 
 _OPENING: dict[ErrorKind, str] = {
@@ -194,8 +234,6 @@ _OPENING: dict[ErrorKind, str] = {
     ErrorKind.UNTRANSLATABLE: "No route can carry the request whole:",
     ErrorKind.INTERNAL_ERROR: "The call failed inside the gateway:",
 }
-
-
 _BROKE_OFF = "The answer broke off:"
 _NOT_YOURS = "The upstream refused the gateway's own credential or account, not yours:"
 _UNREADABLE = "The request cannot be read to be translated:"
@@ -249,6 +287,11 @@ def _answer_of_upstreams(last: Failure, kinds: set[FailureKind]) -> ErrorKind:
     if last.kind in _TIMEOUTS or last.told is ErrorKind.UPSTREAM_TIMEOUT:
         return ErrorKind.UPSTREAM_TIMEOUT
     return ErrorKind.UPSTREAM_ERROR
+
+
+def _message(opening: str, failures: list[tuple[str, Failure]]) -> str:
+    said = "; ".join(_said(route, failure) for route, failure in failures)
+    return f"{opening} {said}"[:MAX_MESSAGE]
 
 
 def _said(route: str, failure: Failure) -> str:
