@@ -107,7 +107,7 @@ class Configuration:
         self.trouble: ConfigError | OSError | None = None
         self.reloads = 0
 
-    def reload(self) -> Compiled:
+    async def reload(self) -> Compiled:
         if self.trouble is not None:
             raise self.trouble
         self.reloads += 1

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 
+import msgspec
 import structlog
 
 from headgate.config.compile import FOUND, compile_text, with_found
@@ -15,6 +16,9 @@ from headgate.config.problems import ConfigError, Problem
 from headgate.config.settings import Compiled, Overrides
 from headgate.config.starter import text_of
 from headgate.config.watch import watch
+from headgate.ledger.engine import Ledger
+from headgate.ledger.errors import LedgerError, OwnedByStore
+from headgate.ledger.owned import adopt
 from headgate.model.local import LOCAL, Listing, Place
 from headgate.runtime.clock import Clock
 from headgate.runtime.control import Fixed, Reload, Start
@@ -24,6 +28,8 @@ from headgate.upstream.listing import ask
 log = structlog.get_logger("headgate.supervisor")
 
 SECOND_NS = 1_000_000_000
+RETRY = 5.0
+"""Seconds after which a configuration is tried again that could not be written to the ledger."""
 
 
 async def look(env: Mapping[str, str], usual: Iterable[Place] = LOCAL) -> list[Listing]:
@@ -34,6 +40,15 @@ async def look(env: Mapping[str, str], usual: Iterable[Place] = LOCAL) -> list[L
 def find(env: Mapping[str, str], usual: Iterable[Place] = LOCAL) -> Found:
     """Return what a start without a file would use; for commands, which have no event loop of their own."""
     return discover(env, asyncio.run(look(env, usual)))
+
+
+class Read(msgspec.Struct, frozen=True):
+    """A configuration as it was read, which is not in force yet. `values` are those of the .env."""
+
+    compiled: Compiled
+    text: str
+    values: dict[str, str]
+    problems: tuple[str, ...]
 
 
 class Configured:
@@ -73,17 +88,24 @@ class Configured:
         return discover(env, self._listings)
 
     def read(self) -> Compiled:
-        """Read it anew, once for all processes; what is in force stays if that fails. Raises ConfigError."""
+        """Read it anew and put it in force; what is in force stays if that fails. Raises ConfigError."""
+        return self.adopt(self.parse())
+
+    def parse(self) -> Read:
+        """Read it anew, once for all processes. Raises ConfigError."""
         at = datetime.fromtimestamp(self._clock.wall() / SECOND_NS, UTC)
         file = self.env_file()
         env = file.under(self._env)
         found = None if self.path is not None else self._found(env)
         text = read_text(self.path) if self.path is not None else text_of(found or Found())
         compiled = compile_text(text, self.path, self.folder, env, at, self._overrides)
-        self.compiled = compiled if found is None else with_found(compiled, found)
-        self.text, self._values = text, file.values
+        return Read(compiled if found is None else with_found(compiled, found), text, file.values, tuple(file.problems))
+
+    def adopt(self, read: Read) -> Compiled:
+        """Put in force what was read, here; workers and ledger are told by others."""
+        self.compiled, self.text, self._values = read.compiled, read.text, read.values
         self._first = self._first or self.compiled
-        for problem in file.problems:
+        for problem in read.problems:
             log.warning(".env was not read whole", problem=problem)
         for problem in misplaced(self.compiled.catalog):
             log.warning("a key is not where it belongs", problem=problem)
@@ -120,14 +142,34 @@ class Configured:
         return Reload(self.text, self._values)
 
 
-class Reloader:
-    """Reads the configuration again when its file changes or when asked; what runs outlives a bad one."""
+def put_in_force(ledger: Ledger, compiled: Compiled, now: int) -> None:
+    """Write what the file owns into the ledger. Raises ConfigError for what is the store's, LedgerError."""
+    try:
+        changed = adopt(ledger, compiled.owned, now)
+    except OwnedByStore as error:
+        source = str(compiled.config_path or FOUND)
+        raise ConfigError([Problem(source, None, "", conflict) for conflict in error.conflicts]) from None
+    if changed:
+        log.info("accounts, keys and limits of the configuration are in force")
 
-    def __init__(self, configured: Configured, supervisor: Supervisor, address: str, port: int) -> None:
+
+class Reloader:
+    """Reads the configuration again when its file changes or when asked; what runs outlives a bad one.
+
+    One reload at a time, so that ledger and workers are told in the order in which files were read.
+    """
+
+    def __init__(
+        self, configured: Configured, supervisor: Supervisor, ledger: Ledger, clock: Clock, listens: tuple[str, int]
+    ) -> None:
+        """`listens`: address and port of the data plane."""
         self._configured = configured
         self._supervisor = supervisor
-        self._listens = (address, port)
+        self._ledger = ledger
+        self._clock = clock
+        self._listens = listens
         self._asked = asyncio.Event()
+        self._one = asyncio.Lock()
 
     @property
     def compiled(self) -> Compiled:
@@ -138,15 +180,29 @@ class Reloader:
         """Reload soon; from a signal."""
         self._asked.set()
 
-    def reload(self) -> Compiled:
-        """Reload now; servers on this machine count as last seen. Raises ConfigError; then nothing has changed."""
-        compiled = self._configured.read()
-        for name in FIXED:
-            if getattr(compiled.settings, name) != getattr(self._configured.first.settings, name):
-                log.warning("this setting takes effect at the next start", setting=name)
-        start = self._configured.start(*self._listens)
-        self._supervisor.reload(start, self._configured.reloaded(), compiled.settings.drain_timeout)
-        return compiled
+    async def begin(self) -> None:
+        """Put in force in the ledger what was read at the start. Raises ConfigError, LedgerError."""
+        async with self._one:
+            await self._put_in_force(self._configured.compiled)
+
+    async def reload(self) -> Compiled:
+        """Reload now; servers on this machine count as last seen.
+
+        The ledger is told first: where it refuses, nothing has changed. Raises ConfigError, LedgerError.
+        """
+        async with self._one:
+            read = self._configured.parse()
+            await self._put_in_force(read.compiled)
+            compiled = self._configured.adopt(read)
+            for name in FIXED:
+                if getattr(compiled.settings, name) != getattr(self._configured.first.settings, name):
+                    log.warning("this setting takes effect at the next start", setting=name)
+            start = self._configured.start(*self._listens)
+            self._supervisor.reload(start, self._configured.reloaded(), compiled.settings.drain_timeout)
+            return compiled
+
+    async def _put_in_force(self, compiled: Compiled) -> None:
+        await asyncio.to_thread(put_in_force, self._ledger, compiled, self._clock.wall())
 
     async def follow(self) -> None:
         """Reload whenever asked or the file changes, until cancelled."""
@@ -158,9 +214,12 @@ class Reloader:
                 if self._configured.path is None:
                     await self._configured.look()
                 try:
-                    self.reload()
+                    await self.reload()
                 except ConfigError as error:
                     log.error("configuration refused; the running one stays", error=str(error))  # noqa: TRY400
+                except LedgerError as error:
+                    log.error("configuration not in force yet; it is tried again", error=str(error))  # noqa: TRY400
+                    asyncio.get_running_loop().call_later(RETRY, self.ask)
         finally:
             watcher.cancel()
 

@@ -83,9 +83,10 @@ async def _serve(configured: Configured, greeting: "Greeting", *, as_json: bool)
         address, port = stack.enter_context(_reserved(settings)).getsockname()[:2]
         start = configured.start(address, port)
         supervisor = Supervisor(WORKER, settings.workers, start, SYSTEM, settings.drain_timeout)
-        reload = Reloader(configured, supervisor, address, port)
+        reload = Reloader(configured, supervisor, ledger, SYSTEM, (address, port))
         admin = AdminServer(settings, ledger, supervisor, reload)
         await _listen(stack, admin, settings)
+        await reload.begin()
         on_signals(asyncio.get_running_loop(), supervisor.stop, reload.ask)
         stack.callback(greeting.end)
         # Only now, when no signal interrupts any more: a key that was made must be shown.

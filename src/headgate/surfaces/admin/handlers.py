@@ -70,9 +70,8 @@ async def routes(plane: Plane, _asked: Asked) -> Reply:
 
 async def reload(plane: Plane, _asked: Asked) -> Reply:
     """Read the configuration again; a bad one is refused and the running one stays."""
-    # On the loop, in one piece: the workers must be told in the order in which files were read.
     try:
-        compiled = plane.configuration.reload()
+        compiled = await plane.configuration.reload()
     except (ConfigError, OSError) as error:
         raise refusal_of_config(error) from None
     return reply({"fingerprint": compiled.fingerprint, "path": compiled.settings.config_path})

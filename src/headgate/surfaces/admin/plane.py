@@ -26,8 +26,8 @@ class Configuration(Protocol):
     @property
     def compiled(self) -> Compiled: ...
 
-    def reload(self) -> Compiled:
-        """Read it again and adopt it. Raises ConfigError or OSError; then nothing has changed."""
+    async def reload(self) -> Compiled:
+        """Read it again and adopt it. Raises ConfigError, LedgerError or OSError; then nothing has changed."""
 
 
 class Plane:
