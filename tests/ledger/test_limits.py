@@ -385,4 +385,6 @@ def test_terms_are_the_epoch_the_identities_and_the_limits_in_force(ledger: Ledg
     assert loaded == [made]
     with ledger.write() as connection:
         limits.remove_limit(connection, made.id, NOW)
-    assert ledger.reader().terms(NOW) == (epoch + 1, identities, [])
+    later, *rest = ledger.reader().terms(NOW)
+    assert later > epoch
+    assert rest == [identities, []]

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import secrets
 from collections.abc import Sequence
+from enum import Enum
 from typing import Any
 
 import msgspec
@@ -25,6 +26,15 @@ SHOWN_CHARACTERS = len(SECRET_PREFIX) + 6
 DEFAULT_GRACE_NS = DAY_NS
 _BASE62 = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 _SECRET_DIGITS = 43
+
+
+class Unchanged(Enum):
+    """What stands for leaving a field as it is, where None means something."""
+
+    UNCHANGED = 0
+
+
+UNCHANGED = Unchanged.UNCHANGED
 
 
 class NewKey(msgspec.Struct, frozen=True, gc=False):
@@ -138,6 +148,31 @@ def rotate_key(connection: Connection, key: str, *, now: int, grace: int = DEFAU
         .values(expires_at=end)
     )
     return _add_secret(connection, key, row.account, row.name, now)
+
+
+def update_key(
+    connection: Connection,
+    key: str,
+    *,
+    allowed_models: Sequence[str] | Unchanged | None = UNCHANGED,
+    expires_at: int | Unchanged | None = UNCHANGED,
+) -> None:
+    """Give a key other models or another end; None: all models, no end.
+
+    Raises UnknownName, OwnedByFile, InvalidName.
+    """
+    if _own_key(connection, key).revoked_at is not None:
+        raise UnknownName(f"The key {key!r} is revoked; create a new one.")
+    values: dict[str, Any] = {}
+    if not isinstance(allowed_models, Unchanged):
+        for pattern in allowed_models or ():
+            valid_name(pattern, "model pattern")
+        values["allowed_models"] = None if allowed_models is None else list(allowed_models)
+    if not isinstance(expires_at, Unchanged):
+        values["expires_at"] = expires_at
+    if values:
+        connection.execute(keys.update().where(keys.c.id == key).values(values))
+        bump_epoch(connection)
 
 
 def revoke_key(connection: Connection, key: str, *, now: int) -> None:

@@ -56,27 +56,32 @@ def remove_limit(connection: Connection, which: int | Limit, now: int) -> int:
         raise UnknownName(f"There is no limit {named}; see: headgate limits list")
     if row.source == "file":
         raise OwnedByFile(f"The limit {row.id} belongs to the configuration file; remove it there.")
-    withdraw(connection, row.id, now)
+    _withdraw(connection, row.id, now)
     return int(row.id)
 
 
 def withdraw(connection: Connection, limit: int, now: int) -> None:
     """Put a limit out of force by its id, whoever owns it."""
     bump_epoch(connection)
+    _withdraw(connection, limit, now)
+
+
+def _withdraw(connection: Connection, limit: int, now: int) -> None:
     connection.execute(
         limits.update().where(limits.c.id == limit, limits.c.removed_at.is_(None)).values(removed_at=now)
     )
 
 
-def list_limits(connection: Connection, *, everything: bool = False) -> list[Limit]:
+def list_limits(connection: Connection, *where: sa.ColumnElement[bool], everything: bool = False) -> list[Limit]:
     """Return the limits in force by scope and name, with `everything` those that were removed too.
 
-    Raises LedgerUnusable where a limit's window cannot be told on this machine.
+    `where` are conditions on the table `limits`. Raises LedgerUnusable where a window cannot be told on this machine.
     """
-    query = sa.select(limits).order_by(limits.c.scope, limits.c.account, limits.c.name, limits.c.pattern, limits.c.id)
+    query = sa.select(limits).where(*where)
     if not everything:
         query = query.where(limits.c.removed_at.is_(None))
-    return [_limit(row) for row in connection.execute(query)]
+    ordered = query.order_by(limits.c.scope, limits.c.account, limits.c.name, limits.c.pattern, limits.c.id)
+    return [_limit(row) for row in connection.execute(ordered)]
 
 
 def load_limits(connection: Connection) -> list[Limit]:
