@@ -24,3 +24,18 @@ class RequestHead(msgspec.Struct, frozen=True, gc=False):
     n: int = 1
     has_tools: bool = False
     reasoning: bool = False
+
+
+class Visible(msgspec.Struct, frozen=True, gc=False):
+    """What input a request brings with it.
+
+    `bytes` are those that the model reads as text, JSON around them included. `attached_tokens` is the most that its
+    images and sounds count, `images` how many images there are, `audio` whether there is sound. `unseen`: it also
+    brings what cannot be sized here.
+    """
+
+    bytes: int
+    attached_tokens: int = 0
+    images: int = 0
+    audio: bool = False
+    unseen: bool = False

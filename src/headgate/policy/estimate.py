@@ -1,14 +1,18 @@
 """How large an attempt may get, before it is sent: the size of its hold."""
 
+import re
 from math import ceil
+from typing import Any, Final
 
 import msgspec
 
 from headgate.model.dialect import Endpoint
-from headgate.model.request import RequestHead
+from headgate.model.limit import MAX_AMOUNT, Bound
+from headgate.model.money import MAX_NANO_USD
+from headgate.model.request import RequestHead, Visible
 from headgate.model.route import Route
 from headgate.model.usage import Usage
-from headgate.policy.pricing import worst_case
+from headgate.policy.pricing import dearest
 
 TOKENS_PER_BYTE = 0.5
 """Safe default: one token per two bytes of the request's JSON body.
@@ -23,7 +27,14 @@ BASE_TOKENS = 16
 TOOLS_TOKENS = 600
 """What a vendor's own prompt for tools adds. Anthropic names up to 530 tokens (Claude 3 Opus, `auto`):
 https://docs.anthropic.com/en/docs/tool-use-pricing-and-tokens"""
+TOKENS_PER_LISTED_BYTE = 0.5
+"""A text given as a list of tokens has two bytes for each at least: a digit and a comma."""
+DEAR_IMAGE_TOKENS = 2_833 + 8 * 5_667
+"""The most that an image counts on gpt-4o-mini, whose tiles cost 33 times those of others
+(https://developers.openai.com/api/docs/guides/images-vision)."""
 DEFAULT_MAX_OUTPUT = 4096
+LEAST_OUTPUT = 1_024
+"""What an output maximum may be lowered to: less is no answer."""
 DEFAULT_CONTEXT = 1_048_576
 """The context taken for a model whose own is unknown, where input comes from the vendor's side."""
 
@@ -34,6 +45,23 @@ _STORED_INPUT: dict[Endpoint, tuple[str, ...]] = {
 }
 _NOTHING = (b"null", b'""', b'{"type":"create"}', b'{"type": "create"}')
 """A thread that is created brings all of its conversation; one in another spelling is held for as one that does not."""
+_TOKEN_LISTS = frozenset({Endpoint.COMPLETIONS, Endpoint.EMBEDDINGS})
+_LISTED: Final = re.compile(rb"\[[ \t\r\n]*[\[0-9]")
+_DEAR_IMAGES = "gpt-4o-mini"
+_THINKING = ("thinking", "reasoning")
+
+
+class _Budget(msgspec.Struct, gc=False):
+    budget_tokens: Any = None
+    max_tokens: Any = None
+
+
+class _Thinking(msgspec.Struct, gc=False):
+    thinking: _Budget | None = None
+
+
+_budget_decoder: Final = msgspec.json.Decoder(_Budget | None)
+_thinking_decoder: Final = msgspec.json.Decoder(_Thinking)
 
 
 class Hold(msgspec.Struct, frozen=True, gc=False):
@@ -55,32 +83,60 @@ def likely_tokens(body_bytes: int) -> int:
 
 
 def output_maximum(head: RequestHead, route: Route) -> int:
-    """Return the most output tokens that the request can make: the maximum of one choice × `n`.
+    """Return the most output tokens that the request can make: the maximum of one choice × `n`, at most 10**15.
 
     The client's maximum, else the model's, else 4096. Embeddings and token counts have no output.
     """
-    if head.endpoint in _NO_OUTPUT:
-        return 0
-    maximum = head.max_output
-    if maximum is None:
-        maximum = DEFAULT_MAX_OUTPUT if route.max_output is None else route.max_output
-    return max(0, maximum) * max(1, head.n)
+    return min(_one_output(head, route) * max(1, head.n), MAX_AMOUNT)
 
 
-def hold(head: RequestHead, route: Route, *, tokens_per_byte: float = TOKENS_PER_BYTE) -> Hold:
-    """Return the hold of one attempt of this request on this route.
+def bound(
+    head: RequestHead, route: Route, *, seen: Visible, tokens_per_byte: float, lowerable: bool | None = None
+) -> Bound:
+    """Return how large one attempt of this request on this route can get.
 
-    Input that Headgate cannot see (a stored response, conversation or prompt) counts as the whole context.
+    `head` and `seen` are of the body that goes upstream. `lowerable` where the head does not know whether the client
+    itself asked for its maximum. Input that Headgate cannot see counts as the whole context; attachments count no more
+    than that. Rates are the dearest that up to `input_most` tokens of input can reach; None: unpriced.
     """
     if head.endpoint is Endpoint.COUNT_TOKENS:
         # Anthropic bills nothing for it: https://docs.anthropic.com/en/docs/build-with-claude/token-counting
-        return Hold(0, 0, 0)
-    tokens = input_tokens(len(head.body), tools=head.has_tools, tokens_per_byte=tokens_per_byte)
-    if _has_stored_input(head):
-        tokens = max(tokens, DEFAULT_CONTEXT if route.context is None else route.context)
-    output = output_maximum(head, route)
-    nano = worst_case(tokens, output, route.prices, route.provider.billing, audio=_may_hold_audio(head))
-    return Hold(tokens, output, nano)
+        return Bound(0, 0, 0, 0, 1, 0, 0)
+    context = DEFAULT_CONTEXT if route.context is None else route.context
+    if head.endpoint in _TOKEN_LISTS and _is_token_list(head):
+        tokens_per_byte = max(tokens_per_byte, TOKENS_PER_LISTED_BYTE)
+    attached = seen.attached_tokens
+    if seen.images and _DEAR_IMAGES in route.upstream_name:
+        attached += seen.images * DEAR_IMAGE_TOKENS
+    attached = min(attached, context)
+    tokens = input_tokens(seen.bytes, tools=head.has_tools, tokens_per_byte=tokens_per_byte) + attached
+    most = max(tokens, input_tokens(seen.bytes, tools=head.has_tools, tokens_per_byte=1) + attached)
+    if seen.unseen or _has_stored_input(head):
+        tokens, most = max(tokens, context), max(most, context)
+    output = _one_output(head, route)
+    input_rate, output_rate, request = dearest(
+        most, route.prices, route.provider.billing, has_output=output > 0, audio=_may_hold_audio(head, seen)
+    )
+    return Bound(
+        tokens,
+        most,
+        output,
+        min(output, max(LEAST_OUTPUT, _thinking_budget(head) + 1)),
+        max(1, head.n),
+        input_rate,
+        output_rate,
+        request,
+        head.max_output is None if lowerable is None else lowerable,
+    )
+
+
+def hold(head: RequestHead, route: Route, *, tokens_per_byte: float = TOKENS_PER_BYTE) -> Hold:
+    """Return the hold of one attempt of this request on this route, all of its body taken as text."""
+    seen = Visible(len(head.body), audio=head.body.find(b"input_audio") >= 0)
+    held = bound(head, route, seen=seen, tokens_per_byte=tokens_per_byte)
+    output = min(held.output * held.n, MAX_AMOUNT)
+    nano = min(held.nano(held.input, held.output), MAX_NANO_USD) if held.priced else None
+    return Hold(held.input, output, nano)
 
 
 def partial_usage(
@@ -98,10 +154,47 @@ def partial_usage(
     return msgspec.structs.replace(seen, output=max(seen.output, streamed))
 
 
+def _one_output(head: RequestHead, route: Route) -> int:
+    if head.endpoint in _NO_OUTPUT:
+        return 0
+    maximum = head.max_output
+    if maximum is None:
+        maximum = DEFAULT_MAX_OUTPUT if route.max_output is None else route.max_output
+    return max(0, maximum)
+
+
+def _thinking_budget(head: RequestHead) -> int:
+    """Return the tokens of thinking that a request fixes, 0 for none: its output maximum must be larger.
+
+    Anthropic's `thinking.budget_tokens` "must be ≥1024 and less than `max_tokens`" (anthropic 2.11,
+    types/thinking_config_enabled_param.py); OpenRouter's `reasoning.max_tokens` likewise.
+    """
+    fields = head.fields
+    try:
+        if not fields:  # a translated request's
+            if head.body.find(b'"budget_tokens"') < 0:
+                return 0
+            return _fixed(_thinking_decoder.decode(head.body).thinking)
+        return max((_fixed(_budget_decoder.decode(fields[name])) for name in _THINKING if name in fields), default=0)
+    except (ValueError, RecursionError):
+        return 0
+
+
+def _fixed(budget: _Budget | None) -> int:
+    if budget is None:
+        return 0
+    return max((said for said in (budget.budget_tokens, budget.max_tokens) if type(said) is int), default=0)
+
+
 def _has_stored_input(head: RequestHead) -> bool:
     names = _STORED_INPUT.get(head.endpoint, ())
     return any(name in head.fields and bytes(head.fields[name]) not in _NOTHING for name in names)
 
 
-def _may_hold_audio(head: RequestHead) -> bool:
-    return "audio" in head.fields or "modalities" in head.fields or b"input_audio" in head.body
+def _is_token_list(head: RequestHead) -> bool:
+    raw = head.fields.get("prompt" if head.endpoint is Endpoint.COMPLETIONS else "input")
+    return raw is not None and _LISTED.match(raw) is not None
+
+
+def _may_hold_audio(head: RequestHead, seen: Visible) -> bool:
+    return seen.audio or "audio" in head.fields or "modalities" in head.fields

@@ -81,23 +81,36 @@ def worst_case(
 ) -> int | None:
     """Return the most that an attempt of these tokens may cost, in nano-USD rounded up; None if unpriced.
 
-    All input is taken at its dearest class (fresh or a cache write; audio where the request may hold it),
-    at the dearest tier that up to `input_tokens` can reach; output likewise. A class without a price that may
-    be billed makes the whole unpriced.
+    The rates are those of `dearest`.
+    """
+    input_rate, output_rate, request = dearest(input_tokens, prices, billing, has_output=output_tokens > 0, audio=audio)
+    if input_rate is None or output_rate is None:
+        return None
+    sum_ = input_tokens * input_rate + output_tokens * output_rate
+    return min(request - (-sum_ // TOKENS_PER_PRICE), MAX_NANO_USD)
+
+
+def dearest(
+    input_tokens: int, prices: Prices, billing: Billing, *, has_output: bool = True, audio: bool = False
+) -> tuple[int | None, int | None, int]:
+    """Return the most that a token of input and one of output may cost, and what the request itself does.
+
+    Rates in nano-USD per million tokens, None where unpriced; the request in nano-USD. All input is taken at its
+    dearest class (fresh or a cache write; audio where the request may hold it), at the dearest tier that up to
+    `input_tokens` can reach; output likewise. A class without a price that may be billed makes the rate None.
     """
     if billing is _BY_SUBSCRIPTION:
-        return 0
-    inputs = [prices.input, prices.cache_read, prices.cache_write_5m, prices.cache_write_1h]
-    outputs = [prices.output]
-    if audio:
-        inputs += [prices.input_audio, prices.cache_read_audio]
-        outputs.append(prices.output_audio)
-    dearest_input = _dearest(inputs, input_tokens) if input_tokens > 0 else 0
-    dearest_output = _dearest(outputs, input_tokens) if output_tokens > 0 else 0
-    if dearest_input is None or dearest_output is None:
-        return None
-    sum_ = input_tokens * dearest_input + output_tokens * dearest_output
-    return min(prices.request - (-sum_ // TOKENS_PER_PRICE), MAX_NANO_USD)
+        return 0, 0, 0
+    input_rate: int | None = 0
+    output_rate: int | None = 0
+    if input_tokens > 0:
+        inputs = [prices.input, prices.cache_read, prices.cache_write_5m, prices.cache_write_1h]
+        if audio:
+            inputs += (prices.input_audio, prices.cache_read_audio)
+        input_rate = _dearest(inputs, input_tokens)
+    if has_output:
+        output_rate = _dearest([prices.output, prices.output_audio] if audio else [prices.output], input_tokens)
+    return input_rate, output_rate, prices.request
 
 
 def _dearest(rates: list[Rate | None], total_input: int) -> int | None:
