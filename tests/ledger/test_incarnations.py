@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
-from tests.ledger.rows import NOW, attempt_row, call_row, work_of
+from tests.ledger.rows import NOW, call_row, work_of
 
 from headgate.ledger import incarnations, locks, tables
 from headgate.ledger.batch import Batch
@@ -66,34 +66,11 @@ def test_another_lock_directory_judges_nobody(ledger: Ledger, lock_dir: Path, tm
     assert incarnations.sweep(ledger, lock_dir, NOW) == [life.id]
 
 
-def test_what_the_dead_held_is_lost_at_its_hold(ledger: Ledger, lock_dir: Path) -> None:
+def test_the_dead_write_nothing_more(ledger: Ledger, lock_dir: Path) -> None:
     life = incarnations.register(ledger, lock_dir, NOW)
     store = open_store(ledger.url, Durability.CALL)
-    rows = (
-        attempt_row(1, 1, state="settled"),
-        attempt_row(1, 2, state="held", cost_nano=None, hold_nano=5_000),
-        attempt_row(1, 3, state="held", cost_nano=None, hold_nano=None),
-        attempt_row(2, 1, state="held", cost_nano=None, hold_nano=70),
-    )
-    batch = Batch([work_of(call_row(1), rows)])
-    batch.tag(life.id)
-    assert store.write(life.id, NOW, batch) is not None
     life.end()
-    for _ in range(2):
-        incarnations.sweep(ledger, lock_dir, NOW)
-        with ledger.reader().connection() as connection:
-            table = tables.attempts.c
-            found = connection.execute(
-                sa.select(table.state, table.cost_nano, table.basis).order_by(table.call, table.no)
-            ).all()
-        assert [tuple(row) for row in found] == [
-            ("settled", 1_000, "computed"),
-            ("lost", 5_000, "estimated"),
-            ("lost", None, "unknown"),
-            ("lost", 70, "estimated"),
-        ]
-        usd = [row.spent for row in ledger.reader().balances("key", "key_ci") if row.unit == "usd"]
-        assert usd == [6_000, 6_000]
+    assert incarnations.sweep(ledger, lock_dir, NOW) == [life.id]
     assert store.write(life.id, NOW, Batch([work_of(call_row(3), ())])) is None
     assert ledger.reader().call("call-3") is None
     store.close()

@@ -1,4 +1,4 @@
-"""Lives of worker processes: who may write, who is dead, and what the dead have left held.
+"""Lives of worker processes: who may write, and who of this host is dead. What the dead held: `death.py`.
 
 On one host a worker is dead when its lock file can be taken. Lock files judge only incarnations that carry
 the random id of their lock directory, so hosts that share a ledger cannot judge each other's.
@@ -8,21 +8,17 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Sequence
+from collections.abc import Mapping
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import sqlalchemy as sa
-from sqlalchemy import Connection
-from sqlalchemy.dialects import postgresql, sqlite
 
 from headgate.ledger import locks
-from headgate.ledger.batch import Balance, spread
+from headgate.ledger.death import left_over, lose_holds, mark_dead
 from headgate.ledger.engine import Ledger
 from headgate.ledger.errors import LedgerUnusable
-from headgate.ledger.tables import DAY_NS, attempts, balances, calls, incarnations, ledger_state
-from headgate.model.records import AttemptState
-from headgate.model.usage import Basis
+from headgate.ledger.tables import incarnations, ledger_state
 
 
 class Incarnation:
@@ -79,72 +75,37 @@ def _refuse_stranger(path: Path) -> NoReturn:
 
 
 def sweep(ledger: Ledger, directory: Path, now: int) -> list[int]:
-    """Mark dead whoever of this lock directory no longer holds its lock file, and settle what they held.
+    """Mark dead whoever of this lock directory no longer holds its lock file; return their ids. Raises LedgerError.
 
-    Returns their ids. Each held attempt becomes `lost`, charged at its hold. Raises LedgerUnusable.
+    What they held is lost, and so is what others held who are marked dead already.
     """
     owner = locks.directory_id(directory)
     living = sa.select(incarnations.c.id).where(incarnations.c.dead_at.is_(None), incarnations.c.lock_dir == owner)
     with ledger.reader().connection() as connection:
         suspects = list(connection.scalars(living))
     taken = {number: lock for number in suspects if (lock := _lock_of(directory, number)) is not None}
-    if not taken:
-        return []
+    dead = _mark(ledger, living, taken, now) if taken else []
+    with ledger.reader().connection() as connection:
+        rest = left_over(connection)
+    if rest:
+        with ledger.write() as connection:
+            lose_holds(connection, rest)
+    return dead
+
+
+def _mark(ledger: Ledger, living: sa.Select[Any], taken: Mapping[int, locks.FileLock], now: int) -> list[int]:
+    """Mark dead those of the living whose lock files are taken here; the files go."""
     try:
         with ledger.write() as connection:
             again = living.where(incarnations.c.id.in_(taken)).order_by(incarnations.c.id)
             dead = list(connection.scalars(again.with_for_update(key_share=True)))
-            connection.execute(incarnations.update().where(incarnations.c.id.in_(dead)).values(dead_at=now))
-            lose_held(connection, dead)
+            mark_dead(connection, dead, now)
         for lock in taken.values():
             lock.remove()
     finally:
         for lock in taken.values():
             lock.close()
     return dead
-
-
-def lose_held(connection: Connection, dead: Sequence[int]) -> int:
-    """Turn the held attempts of dead incarnations into lost ones, charged at their hold; return how many.
-
-    A hold of unknown price stays of unknown cost. Balances are charged where a call's row says whose it was.
-    """
-    held = (
-        sa.select(attempts.c.call, attempts.c.no, attempts.c.hold_nano)
-        .where(attempts.c.incarnation.in_(dead), attempts.c.state == AttemptState.HELD.value)
-        .order_by(attempts.c.call, attempts.c.no)
-        .with_for_update(key_share=True)
-    )
-    rows = connection.execute(held).all()
-    sums: dict[tuple[str, str, int], list[int]] = {}
-    for row in rows:
-        basis = Basis.UNKNOWN if row.hold_nano is None else Basis.ESTIMATED
-        connection.execute(
-            attempts.update()
-            .where(attempts.c.call == row.call, attempts.c.no == row.no)
-            .values(state=AttemptState.LOST.value, cost_nano=row.hold_nano, basis=basis.value)
-        )
-        owner = connection.execute(
-            sa.select(calls.c.account, calls.c.key, calls.c.started_at).where(calls.c.id == row.call)
-        ).one_or_none()
-        if owner is not None and row.hold_nano:
-            day = owner.started_at - owner.started_at % DAY_NS
-            sums.setdefault((owner.account, owner.key, day), [0, 0, 0])[0] += row.hold_nano
-    add_spent(connection, spread(sums))
-    return len(rows)
-
-
-def add_spent(connection: Connection, rows: Sequence[Balance]) -> None:
-    """Add to balances, creating the rows that are missing. `rows` are in primary-key order."""
-    for scope, scope_id, unit, bucket, amount in rows:
-        values = {"scope": scope, "scope_id": scope_id, "unit": unit, "bucket_start": bucket}
-        engine = sqlite if connection.dialect.name == "sqlite" else postgresql
-        statement = engine.insert(balances).values(**values, spent=amount, held=0)
-        connection.execute(
-            statement.on_conflict_do_update(
-                index_elements=list(values), set_={"spent": balances.c.spent + statement.excluded.spent}
-            )
-        )
 
 
 def _lock_path(directory: Path, number: int) -> Path:
