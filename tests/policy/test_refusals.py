@@ -69,8 +69,8 @@ def of_provider(shortage: Shortage, free_at: int | None = None) -> Refusal:
         (
             SPENT,
             (
-                "Limit usd per total of key 'ci' of account 'acme' on models 'gpt-*' has no room: cap 2 USD, spent 2 USD, "
-                "held 0 USD, never resets; the call needs at least 0.000012 USD. "
+                "Limit usd per total of key 'ci' of account 'acme' on models 'gpt-*' has no room: cap 2 USD, "
+                "spent 2 USD, held 0 USD, never resets; the call needs at least 0.000012 USD. "
                 "Waiting does not help: have the cap raised."
             ),
         ),
