@@ -151,9 +151,7 @@ def _check_keys(tree: Tree, data: dict[str, Any]) -> None:
     secrets: dict[bytes, int | None] = {}
     taken = _other_secrets(data)
     for where, entry in _entries(tree, data, "keys", KeyConfig):
-        _once(
-            tree, where, names, (entry.account, entry.name), f"is a key '{entry.name}' of '{entry.account}' like that"
-        )
+        _once(tree, where, names, (entry.account, entry.name), "has the account and name of the key")
         if entry.secret is None and entry.sha256 is None:
             tree.report(where, 'has no secret; write secret: "${VARIABLE}", or sha256: with its hash')
             continue
