@@ -50,6 +50,12 @@ class AttemptFailed(msgspec.Struct, frozen=True, gc=False):
     answer: bytes | None = None
 
 
+class CapReached(msgspec.Struct, frozen=True, gc=False):
+    """The stream has passed what is held for it; `data` ends it validly."""
+
+    data: bytes
+
+
 class ClientGone(msgspec.Struct, frozen=True, gc=False):
     """The client closed its connection."""
 
@@ -68,6 +74,7 @@ Event = (
     | FrameSeen
     | AttemptEnded
     | AttemptFailed
+    | CapReached
     | ClientGone
     | DeadlinePassed
 )

@@ -23,6 +23,7 @@ from headgate.exchange.events import (
     AttemptEnded,
     AttemptFailed,
     AttemptOpened,
+    CapReached,
     ClientGone,
     DeadlinePassed,
     Event,
@@ -33,7 +34,7 @@ from headgate.exchange.events import (
 from headgate.model.failure import Failure, FailureKind
 from headgate.model.records import Outcome
 from headgate.model.route import Route
-from headgate.policy.failures import falls_over
+from headgate.policy.failures import falls_over, never_sent
 from headgate.protocols.base import PieceKind
 
 PREAMBLE_LIMIT = 16 * 1024
@@ -41,6 +42,7 @@ PREAMBLE_LIMIT = 16 * 1024
 
 GONE = Failure(FailureKind.CLIENT_GONE, "the client left")
 ERROR_FRAME = Failure(FailureKind.ERROR_EVENT, "the upstream sent an error in its stream")
+CAPPED = Failure(FailureKind.CAPPED, "the answer passed what was held for it")
 CUT = Failure(FailureKind.CUT, "the upstream ended its answer before it was whole")
 
 
@@ -90,7 +92,7 @@ class Exchange:
         sent = self.state in (State.OPENING, State.READING)
         return sent and (self._drains or self.route.provider.drain_on_disconnect)
 
-    def handle(self, event: Event) -> tuple[Command, ...]:  # noqa: PLR0911  one return for each event
+    def handle(self, event: Event) -> tuple[Command, ...]:  # noqa: PLR0911, C901  one return for each event
         """Return the commands that follow from `event`. An event that comes too late yields none."""
         if self.state == State.DONE:
             return ()
@@ -116,6 +118,8 @@ class Exchange:
                 return self._failed(event.failure, event.answer)
             case DeadlinePassed():
                 return self._failed(event.failure, None)
+            case CapReached():
+                return self._capped(event.data)
             case ClientGone():
                 return self._client_gone()
             case _:
@@ -169,6 +173,15 @@ class Exchange:
         end = EndWith(self._with_preamble(data))
         return (Settle(None), *self._finish(Outcome.OK, end), CloseAttempt())
 
+    def _capped(self, data: bytes) -> tuple[Command, ...]:
+        if self.state != State.READING:
+            return ()
+        self._failures.append((self.route.name, CAPPED))
+        stop = (CloseAttempt(), Settle(CAPPED))
+        if self.client_gone:
+            return (*stop, *self._finish(Outcome.CLIENT_GONE))
+        return (*stop, *self._finish(Outcome.CAPPED, EndWith(self._with_preamble(data))))
+
     def _failed(self, failure: Failure, answer: bytes | None) -> tuple[Command, ...]:
         """An attempt that was sent has failed."""
         if self.state == State.HOLDING:
@@ -189,7 +202,7 @@ class Exchange:
             self._preamble.clear()
             self._preamble_size = 0
             return self._hold()
-        ours = all(failed.kind is FailureKind.UNTRANSLATABLE for _, failed in self._failures)
+        ours = all(never_sent(failed.kind) for _, failed in self._failures)
         return self._finish(Outcome.REJECTED if ours else Outcome.FAILED, FailWith())
 
     def _finish(self, outcome: Outcome, *end: Command) -> tuple[Command, ...]:

@@ -1,11 +1,14 @@
 """What a call answers its client with: its end, its error, and the headers that tell of its route and cost."""
 
-from headgate.model.dialect import Endpoint
-from headgate.model.errors import FUTILE, HeadgateError
+from headgate.model.dialect import DIALECT_OF, Endpoint
+from headgate.model.errors import HeadgateError
+from headgate.model.limit import Standing
 from headgate.model.money import format_usd
 from headgate.model.request import RequestHead
 from headgate.policy.estimate import likely_tokens
+from headgate.policy.refusals import should_retry_header
 from headgate.protocols.codec import codec_for
+from headgate.protocols.ratelimits import rate_limit_headers
 from headgate.runtime.attempt import Attempt
 from headgate.runtime.clock import Clock
 from headgate.runtime.reply import JSON, STORE_LOST, Reply
@@ -18,16 +21,18 @@ SSE = ("content-type", "text/event-stream; charset=utf-8")
 class Answering(Reply):
     """Base of a call: knows what of the call's state its client is told. `id` is the call's."""
 
-    __slots__ = ("_attempt", "_codec", "_error", "_head", "_sums", "id")
+    __slots__ = ("_attempt", "_codec", "_error", "_head", "_standings", "_sums", "endpoint", "id")
 
     def __init__(self, transport: Transport, clock: Clock, endpoint: Endpoint, call: str) -> None:
         super().__init__(transport, clock)
         self.id = call
+        self.endpoint = endpoint
         self._codec = codec_for(endpoint)
         self._head: RequestHead | None = None
         self._attempt: Attempt | None = None
         self._sums = NO_SUMS
         self._error: HeadgateError | None = None
+        self._standings: tuple[Standing, ...] = ()
 
     async def _end(self, data: bytes, status: int) -> None:
         """Send the last bytes, once the call is in the ledger."""
@@ -53,8 +58,8 @@ class Answering(Reply):
         headers = [*JSON, (self._codec.request_id, self.id), *self._own_headers()]
         if error.retry_after is not None:
             headers.append(("retry-after", str(error.retry_after)))
-        if error.kind in FUTILE:
-            headers.append(("x-should-retry", "false"))
+        if (retry := should_retry_header(error)) is not None:
+            headers.append(("x-should-retry", retry))
         self.transport.answer(error.status, headers, self._codec.encode_error(error, self.id))
 
     def _headers(self) -> Headers:
@@ -85,6 +90,8 @@ class Answering(Reply):
             headers.append(("x-headgate-attempts", str(self._attempt.no)))
             if (lost := self._attempt.out.lost) is not None:
                 headers.append(("x-headgate-dropped", lost))
+        if self._standings:
+            headers += rate_limit_headers(DIALECT_OF[self.endpoint], self._standings, self._clock.wall())
         return headers
 
     async def _answer_estimate(self, head: RequestHead) -> None:

@@ -6,12 +6,16 @@ import structlog
 from headgate.exchange.events import AttemptFailed, AttemptOpened, Event
 from headgate.model.errors import ErrorKind
 from headgate.model.failure import Failure, FailureKind
+from headgate.model.limit import Grant, Unit
 from headgate.model.records import AttemptRow, AttemptState
 from headgate.model.route import Route
 from headgate.policy.estimate import Hold
 from headgate.policy.failures import kind_of_status
 from headgate.policy.truth import Ending, settle
+from headgate.protocols.base import WATCH_BYTES, MalformedStream, StreamScanner
 from headgate.protocols.failure_cause import failure_cause
+from headgate.protocols.translation import Translation
+from headgate.protocols.whole import ANSWER_LIMIT
 from headgate.runtime.clock import Clock
 from headgate.runtime.outgoing import Outgoing
 from headgate.runtime.transport import Headers, Transport
@@ -23,6 +27,8 @@ log = structlog.get_logger("headgate.attempt")
 
 TAIL_LIMIT = 64 * 1024
 """Bytes of what an upstream sends after its last frame that are worth a connection."""
+SIZED = frozenset({Unit.USD, Unit.TOKENS})
+"""Units of which an attempt holds as much as its output can take."""
 UNSENT = frozenset({FailureKind.CONNECT_FAILED, FailureKind.CONNECT_TIMEOUT})
 
 
@@ -33,10 +39,13 @@ class Attempt:
         "_began_at",
         "_clock",
         "_held",
+        "_most",
         "answer",
         "began",
+        "ceiling",
         "exhausted",
         "first_content",
+        "grant",
         "kept_headers",
         "no",
         "out",
@@ -45,8 +54,11 @@ class Attempt:
         "status",
     )
 
-    def __init__(self, no: int, route: Route, held: Hold, out: Outgoing, clock: Clock) -> None:
+    def __init__(
+        self, no: int, route: Route, held: Hold, out: Outgoing, clock: Clock, grant: Grant | None = None
+    ) -> None:
         self.no = no
+        self.grant = grant
         self.out = out
         self.route = route
         self.status = 0
@@ -56,6 +68,9 @@ class Attempt:
         self.kept_headers: Headers = []
         self.scanner = out.scanner
         self._held = held
+        # Where nothing limits the output, only the size of an answer does.
+        self._most = held.output if grant is not None and any(one.unit in SIZED for one in grant.entries) else None
+        self.ceiling = ANSWER_LIMIT if self._most is None else min(ANSWER_LIMIT, self._most * WATCH_BYTES)
         self._clock = clock
         self._began_at = clock.wall()
         self.began = clock.mono()
@@ -93,6 +108,21 @@ class Attempt:
         known = out.writer is not None and cause.param in out.writer.reply.head.fields
         return msgspec.structs.replace(failure, told=told, param=cause.param if known else None)
 
+    def look_closely(self) -> None:
+        """A stream has become long for what is held for it. Raises MalformedStream if it is longer than any may be."""
+        if self.scanner.streamed_output_bytes > ANSWER_LIMIT:
+            raise MalformedStream(f"the stream is longer than {ANSWER_LIMIT >> 20} MiB")
+        self.ceiling = ANSWER_LIMIT
+        if isinstance(self.scanner, StreamScanner | Translation):
+            self.scanner.watch()
+
+    def capped(self) -> bytes | None:
+        """Return what validly ends a stream that has provably passed what is held for it; None: it has not."""
+        most, scanner = self._most, self.scanner
+        if most is None or not isinstance(scanner, StreamScanner | Translation) or scanner.provable_output <= most:
+            return None
+        return scanner.capped(self._held.output, self._held.input)
+
     async def read_tail(self) -> None:
         """Read what is left of a whole answer, so that its connection can be used again."""
         answer, size = self.answer, 0
@@ -128,7 +158,8 @@ class Attempt:
             self.out.head.reasoning,
         )
         settled = settle(self._held, route, ending)
-        usage, cost = settled.usage, settled.cost
+        usage, cost, held = settled.usage, settled.cost, self._held.nano
+        over = 0 if self.grant is None or held is None or cost.nano is None else max(0, cost.nano - held)
         return AttemptRow(
             call,
             self.no,
@@ -153,10 +184,13 @@ class Attempt:
             usage.input_audio,
             usage.cache_read_audio,
             usage.output_audio,
-            self._held.nano,
+            held,
             cost.nano,
             cost.basis,
             cost.savings_nano,
+            self._held.input + self._held.output,
+            cost.nano if ending.usage is not None else None,
+            over,
         )
 
 

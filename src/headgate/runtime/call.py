@@ -21,33 +21,27 @@ from headgate.exchange.events import (
     Admitted,
     AttemptEnded,
     AttemptFailed,
+    CapReached,
     ClientGone,
     Event,
     FrameSeen,
-    HoldGranted,
-    HoldRefused,
 )
 from headgate.exchange.machine import Exchange, State
-from headgate.ledger.batch import Work
 from headgate.model.dialect import Endpoint
 from headgate.model.errors import ErrorKind, HeadgateError
 from headgate.model.failure import Failure, FailureKind
 from headgate.model.identity import Principal
-from headgate.model.records import AttemptRow, CallRow, Outcome
+from headgate.model.records import CallRow, Outcome
 from headgate.model.route import Plan
-from headgate.policy.estimate import hold
 from headgate.policy.failures import answer_for
 from headgate.policy.patience import RETRY_SOON
 from headgate.protocols.codec import FrameTooLarge, MalformedStream, Piece, PieceKind, translator_for
-from headgate.protocols.failure_text import clean
-from headgate.protocols.whole import ANSWER_LIMIT
 from headgate.runtime.admission import STATEFUL, is_response_id, plan_of
-from headgate.runtime.attempt import Attempt
 from headgate.runtime.gate import Gate
-from headgate.runtime.interrupted import Interrupted
-from headgate.runtime.outgoing import Canonical, outgoing_soon
+from headgate.runtime.holding import Holding
+from headgate.runtime.outgoing import Canonical
 from headgate.runtime.rows import ended, facts_of, totals
-from headgate.runtime.transport import ClientLeft, Transport, session_of
+from headgate.runtime.transport import ClientLeft, Transport
 from headgate.runtime.waiting import Waiting
 from headgate.upstream.answers import hidden, hide
 from headgate.upstream.client import UpstreamFailed
@@ -61,35 +55,19 @@ PROMPT_IN = {Endpoint.CHAT: "messages", Endpoint.MESSAGES: "messages", Endpoint.
 GLANCE = 0.005
 """Seconds before another attempt in which a unary call, which nobody watches until then, learns of its client."""
 
-HOLD_GRANTED = HoldGranted()
 BROKE = Failure(FailureKind.INTERNAL, "the gateway broke on this call; see its log")
 SHUT_DOWN = HeadgateError(ErrorKind.SERVICE_UNAVAILABLE, "The gateway shut down; retry.", retry_after=RETRY_SOON)
 BODY_LATE = HeadgateError(ErrorKind.REQUEST_TIMEOUT, "The body did not arrive within server.body_timeout.")
 
 
-class Call(Interrupted):
+class Call(Holding):
     """One client request from its admission to its last byte. All of it runs on one task of the event loop."""
 
-    __slots__ = (
-        "_canonical",
-        "_model",
-        "_plan",
-        "_rows",
-        "_session",
-        "_ttft",
-        "endpoint",
-        "principal",
-    )
+    __slots__ = ("_plan", "_ttft")
 
     def __init__(self, gate: Gate, transport: Transport, endpoint: Endpoint, principal: Principal) -> None:
-        super().__init__(gate, transport, endpoint)
-        self.endpoint = endpoint
-        self.principal = principal
-        self._session = session_of(transport, endpoint)
+        super().__init__(gate, transport, endpoint, principal)
         self._plan: Plan | None = None
-        self._model = ""
-        self._canonical: Canonical | None = None
-        self._rows: list[AttemptRow] = []
         self._ttft: int | None = None
 
     async def serve(self, body: Coroutine[Any, Any, bytes]) -> None:
@@ -190,13 +168,17 @@ class Call(Interrupted):
                 attempt.exhausted = True
                 break
             pieces = scanner.feed(chunk)
-            if scanner.streamed_output_bytes > ANSWER_LIMIT:
-                raise MalformedStream(f"the stream is longer than {ANSWER_LIMIT >> 20} MiB")
             if isinstance(pieces, bytes):
                 # Plain content changes nothing the exchange decides by, so it does not pass through it.
                 await self._forward(pieces)
             else:
                 await self._pieces(pieces)
+                if exchange.state == State.READING and self._attempt is attempt:
+                    capped = attempt.capped()
+                    if capped is not None:
+                        await self._obey(exchange.handle(CapReached(capped)))
+            if scanner.streamed_output_bytes > attempt.ceiling:
+                attempt.look_closely()
             if self._attempt is not attempt or exchange.state != State.READING or self._interruption is not None:
                 return
         await self._pieces(scanner.finish())
@@ -276,19 +258,6 @@ class Call(Interrupted):
         if self._watcher is not None:
             await asyncio.wait({self._watcher}, timeout=GLANCE)
 
-    async def _begin_attempt(self, command: Hold) -> Event:
-        assert self._canonical is not None
-        try:
-            out = await outgoing_soon(self._canonical, command.route)
-        except HeadgateError as error:
-            message = clean(error.message)
-            return HoldRefused(Failure(FailureKind.UNTRANSLATABLE, message, told=error.kind, param=error.param))
-        if (event := self._take_interruption()) is not None:
-            return event  # nothing was sent yet, so there is nothing to settle
-        no = len(self._rows) + 1
-        self._attempt = Attempt(no, command.route, hold(out.head, command.route), out, self.gate.clock)
-        return HOLD_GRANTED
-
     async def _open(self) -> Event:
         attempt = self._attempt
         assert attempt is not None
@@ -304,7 +273,7 @@ class Call(Interrupted):
         attempt = self._attempt
         assert attempt is not None
         row = attempt.row(self.id, failure)
-        self._rows.append(row)
+        self._keep(row, attempt)
         self.gate.observe(attempt.route, failure)
         self.gate.metrics.attempt(attempt.route.name, row)
 
@@ -349,7 +318,7 @@ class Call(Interrupted):
         )
         if self.terms.settings.durability != "batch":
             self._committed = gate.loop.create_future()
-        gate.ledger.submit(Work(row.account, row.key, self._rows, call=row, waiter=self._committed))
+        self._hand_over(row)
         gate.metrics.call(row)
 
     def _response_id(self, outcome: Outcome) -> str | None:

@@ -13,6 +13,8 @@ from headgate.model.errors import ErrorKind, HeadgateError
 from headgate.model.failure import Failure
 from headgate.model.identity import ANONYMOUS, Principal
 from headgate.model.route import Provider, Route
+from headgate.policy.applicable import Limits
+from headgate.policy.density import Density
 from headgate.policy.health import HEALTHY, RouteHealth, observe
 from headgate.policy.patience import RETRY_SOON, RETRY_STORE
 from headgate.runtime.clock import Clock
@@ -69,6 +71,9 @@ async def _nowhere(account: str, response_id: str) -> str | None:  # noqa: ARG00
 class Gate:
     """Shared by all calls of a worker; touched by the event loop's thread only."""
 
+    identities: Mapping[bytes, Identity]
+    limits: Limits
+
     def __init__(
         self,
         terms: Terms,
@@ -83,7 +88,9 @@ class Gate:
         self.terms = terms
         self.ledger = ledger
         self.clock = clock
-        self.identities: Mapping[bytes, Identity] = {}
+        self.density = Density()
+        self._renewal = asyncio.Event()
+        self.renew({}, Limits())
         self.health: dict[str, RouteHealth] = {}
         self.metrics = Metrics()
         self.active: set[Interruptible] = set()
@@ -102,6 +109,27 @@ class Gate:
         }
         self.terms = Terms(settings, catalog, fingerprint, clients)
         self.health.clear()  # what an operator has just mended must not stay disabled
+
+    def renew(self, identities: Mapping[bytes, Identity], limits: Limits) -> None:
+        """Put the keys and limits of one epoch of the ledger in force."""
+        self.identities, self.limits = identities, limits
+        self._renewal.set()
+        self._renewal = asyncio.Event()
+
+    async def renewed(self, epoch: int) -> None:
+        """Wait until the keys and limits of an epoch, or of a later one, are in force."""
+        while self.limits.epoch < epoch:
+            await self._renewal.wait()
+
+    def still_valid(self, principal: Principal) -> bool:
+        """Tell whether a key is in force; for the few calls that its limits or keys changed under."""
+        if principal is ANONYMOUS:
+            return True
+        now = self.clock.wall()
+        return any(
+            identity.principal.key == principal.key and (identity.not_after_ns is None or now < identity.not_after_ns)
+            for identity in self.identities.values()
+        )
 
     def drain(self) -> asyncio.Event:
         """Let no new call begin; the event is set when the last one has ended."""

@@ -2,16 +2,18 @@
 
 import asyncio
 
-from headgate.exchange.events import ClientGone, DeadlinePassed
+from headgate.exchange.events import ClientGone, DeadlinePassed, Event, HoldRefused
 from headgate.exchange.machine import Exchange, State
 from headgate.model.dialect import Endpoint
-from headgate.model.failure import Failure
+from headgate.model.failure import Failure, FailureKind
 from headgate.policy.patience import overdue
 from headgate.runtime.answering import Answering
 from headgate.runtime.gate import Gate
 from headgate.runtime.transport import Transport
 from headgate.runtime.waiting import Waiting
 
+HOLD_PATIENCE_NS = 2_000_000_000
+"""How long an attempt waits for its hold; nothing goes out unheld."""
 COMMIT_PATIENCE_NS = 5_000_000_000
 """How long an answer waits at its end for a store that does not commit."""
 CLIENT_PATIENCE_NS = 300_000_000_000
@@ -19,6 +21,14 @@ CLIENT_PATIENCE_NS = 300_000_000_000
 TAIL_PATIENCE_NS = 250_000_000
 """How long the rest of an upstream's body is awaited, so that its connection can be used again."""
 
+STORE_GONE = HoldRefused(Failure(FailureKind.STORE_UNAVAILABLE, "the gateway cannot reach its ledger to hold for it"))
+PATIENCE: dict[Waiting, tuple[int, Event | None]] = {
+    Waiting.CLIENT: (CLIENT_PATIENCE_NS, ClientGone()),
+    Waiting.COMMIT: (COMMIT_PATIENCE_NS, None),
+    Waiting.HOLD: (HOLD_PATIENCE_NS, STORE_GONE),
+    Waiting.TAIL: (TAIL_PATIENCE_NS, None),
+}
+"""How long a call waits for anything but its upstream and its own body, and what it wakes to."""
 UNBEGUN = Exchange(drains=False)
 """What stands for the exchange of a call that has no plan yet; it is told nothing."""
 
@@ -46,18 +56,13 @@ class Interrupted(Answering):
                 failure = self._overdue(now, quiet)
                 if failure is not None:
                     self.interrupt(DeadlinePassed(failure))
-            case Waiting.CLIENT:
-                if quiet > CLIENT_PATIENCE_NS:
-                    self.interrupt(ClientGone())
-            case Waiting.COMMIT:
-                if quiet > COMMIT_PATIENCE_NS:
-                    self.interrupt(None)
-            case Waiting.TAIL:
-                if quiet > TAIL_PATIENCE_NS:
-                    self.interrupt(None)
             case Waiting.BODY:
                 if quiet > self.terms.settings.body_timeout:
                     self.interrupt(None)
+            case waiting:
+                patience, event = PATIENCE[waiting]
+                if quiet > patience:
+                    self.interrupt(event)
 
     def end(self, failure: Failure) -> None:
         if self._exchange.state != State.DONE:  # one that is over ends by itself
@@ -78,6 +83,9 @@ class Interrupted(Answering):
             quiet=quiet,
         )
 
+    def _left(self) -> None:
+        """The client has left, and its call goes on."""
+
     def _watch(self) -> None:
         if self._watcher is None:
             self._watcher = self.gate.loop.create_task(self._notice_leaving())
@@ -86,5 +94,6 @@ class Interrupted(Answering):
         await self.transport.left()
         if self._exchange.drains:
             self._exchange.handle(ClientGone())
+            self._left()
         elif self._exchange.state != State.DONE:
             self.interrupt(ClientGone())

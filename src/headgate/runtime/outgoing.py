@@ -87,39 +87,44 @@ SIGNED = (b'"signature"', b'"redacted_thinking"', b'"encrypted_content"', b'"rea
 """Members of requests that hold what a provider has signed."""
 
 
-def outgoing(canonical: Canonical, route: Route) -> Outgoing:
-    """Return what goes to a route of the plan. Raises HeadgateError (400) where it cannot carry the request."""
+def outgoing(canonical: Canonical, route: Route, maximum: int | None = None) -> Outgoing:
+    """Return what goes to a route of the plan. Raises HeadgateError (400) where it cannot carry the request.
+
+    `maximum` is the output maximum of one choice that a hold was made for; None: the client's stays.
+    """
     head = canonical.head
     endpoint = asked_of(route.provider, head.endpoint)
     assert endpoint is not None, "the plan has only routes that can be asked"
     if endpoint is not head.endpoint:
-        return _translated(canonical, route, endpoint)
+        return _translated(canonical, route, endpoint, maximum)
     if endpoint in SHAPED and (
         route.shaping.filters or head.body.find(MARK) >= 0 or canonical.is_strange(route.provider)
     ):
-        return _translated(canonical, route, endpoint)
-    return _as_it_came(head, route)
+        return _translated(canonical, route, endpoint, maximum)
+    return _as_it_came(head, route, maximum)
 
 
 LARGE = 256 * 1024
 """Bytes of a body that are translated in a few ms; other calls do not wait for more."""
 
 
-async def outgoing_soon(canonical: Canonical, route: Route) -> Outgoing:
+async def outgoing_soon(canonical: Canonical, route: Route, maximum: int | None = None) -> Outgoing:
     """Return what `outgoing` does; a large request that must be read is read while other calls go on."""
     as_it_came = canonical.head.endpoint in route.provider.serves and not route.shaping.touches_requests
     if as_it_came or len(canonical.head.body) <= LARGE:
-        return outgoing(canonical, route)
-    return await asyncio.to_thread(outgoing, canonical, route)
+        return outgoing(canonical, route, maximum)
+    return await asyncio.to_thread(outgoing, canonical, route, maximum)
 
 
 MARK = f'"{PREFIX}'.encode()
 """What a block begins with that a provider of another dialect has signed: it must not go upstream as it is."""
 
 
-def _as_it_came(head: RequestHead, route: Route) -> Outgoing:
+def _as_it_came(head: RequestHead, route: Route, maximum: int | None) -> Outgoing:
     codec = codec_for(head.endpoint)
-    body = codec.outgoing(head, route.upstream_name, None)
+    body = codec.outgoing(head, route.upstream_name, maximum)
+    if maximum is not None:
+        head = msgspec.structs.replace(head, max_output=maximum)
     if route.shaping.touches_requests and head.endpoint in SHAPED:
         refuse_crowd(head.body)
         body = shaped(body, route.shaping, translator_for(head.endpoint))
@@ -145,8 +150,11 @@ def _as_shaped(head: RequestHead, codec: Codec, body: bytes, route: Route) -> Re
 SHAPED = frozenset({Endpoint.CHAT, Endpoint.RESPONSES, Endpoint.MESSAGES})
 
 
-def _translated(canonical: Canonical, route: Route, endpoint: Endpoint) -> Outgoing:
+def _translated(canonical: Canonical, route: Route, endpoint: Endpoint, maximum: int | None) -> Outgoing:
     client, request = canonical.head, canonical.request
+    if maximum is not None:
+        client = msgspec.structs.replace(client, max_output=maximum)
+        request = msgspec.structs.replace(request, max_output=maximum)
     if canonical.is_strange(route.provider) and (home := canonical.home) is not None:
         request = signed_by(request, Signer(home.name, client.dialect))
     codec, dialect, translator = codec_for(endpoint), DIALECT_OF[endpoint], translator_for(endpoint)

@@ -14,6 +14,7 @@ from headgate.runtime.clock import Clock
 from headgate.runtime.control import Beat, Channel, Drain, Fatal, Ready, Reload, Start
 from headgate.runtime.metrics import Metrics, total
 from headgate.runtime.respawn import Backoff
+from headgate.runtime.watchman import TICK_NS, Watchman
 
 log = structlog.get_logger("headgate.supervisor")
 
@@ -46,7 +47,8 @@ class WorkerProcess:
 class Supervisor:
     """Keeps `count` workers alive, each started by `command` with the number of its control socket appended.
 
-    `start` builds the first message for a worker. All times come from `clock`.
+    `start` builds the first message for a worker. All times come from `clock`. Where there is a `watchman`, workers that
+    serve and then fall silent are killed.
     """
 
     def __init__(
@@ -56,7 +58,9 @@ class Supervisor:
         start: Callable[[int], Start],
         clock: Clock,
         drain_timeout: int,
+        watchman: Watchman | None = None,
     ) -> None:
+        self._watchman = watchman
         self._command = tuple(command)
         self._count = count
         self._start = start
@@ -74,12 +78,13 @@ class Supervisor:
     async def run(self) -> None:
         """Serve until `stop` is called and all workers have gone. Raises StartFailed."""
         keepers = [asyncio.create_task(self._keep(index)) for index in range(self._count)]
+        watching = asyncio.create_task(self._kill_silent())
         try:
             await asyncio.gather(*keepers)
         finally:
-            for keeper in keepers:
-                keeper.cancel()
-            await asyncio.gather(*keepers, return_exceptions=True)
+            for task in (*keepers, watching):
+                task.cancel()
+            await asyncio.gather(*keepers, watching, return_exceptions=True)
         if self._failure is not None:
             raise StartFailed(self._failure)
 
@@ -173,6 +178,8 @@ class Supervisor:
         killer = asyncio.create_task(self._kill_when_late(worker))
         try:
             while (message := await worker.channel.receive()) is not None:
+                if self._watchman is not None:
+                    self._watchman.heard(worker.process.pid)
                 match message:
                     case Ready():
                         worker.served_since = self._clock.mono()
@@ -196,6 +203,15 @@ class Supervisor:
             await asyncio.to_thread(self._reap, worker)
             self._workers.pop(worker.index, None)
             self._retired.add(_without_gauges(worker.metrics))
+
+    async def _kill_silent(self) -> None:
+        """Kill workers that serve and say nothing: one that is stopped may hold what all others wait for."""
+        while self._watchman is not None and not self.draining:
+            await asyncio.sleep(TICK_NS / SECOND_NS)
+            served = {one.process.pid: one for one in self._workers.values() if one.served_since is not None}
+            for pid in self._watchman.tick(self._clock.mono(), served):
+                log.error("worker is silent; killed", index=served[pid].index, pid=pid)
+                served[pid].process.kill()
 
     async def _kill_when_late(self, worker: WorkerProcess) -> None:
         await self._stop.wait()

@@ -18,6 +18,7 @@ class Waiting(IntEnum):
     COMMIT = 3
     TAIL = 4
     BODY = 5
+    HOLD = 6
 
 
 class Interruptible(ABC):

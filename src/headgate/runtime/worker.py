@@ -25,6 +25,7 @@ from headgate.ledger.incarnations import lock_directory
 from headgate.ledger.writer import Writer
 from headgate.model.failure import Failure, FailureKind
 from headgate.model.route import Provider
+from headgate.policy.applicable import Limits
 from headgate.runtime.clock import SYSTEM, Clock
 from headgate.runtime.control import Beat, Channel, Drain, Fatal, Ready, Reload, Start
 from headgate.runtime.gate import Gate, Terms
@@ -37,8 +38,8 @@ log = structlog.get_logger("headgate.worker")
 SECOND_NS = 1_000_000_000
 SWEEP = 0.05
 """Seconds between two looks at what has taken too long: the precision of all timeouts."""
-KEYS_POLL = 0.25
-"""Seconds until a key made, rotated or revoked elsewhere is known here."""
+TERMS_POLL = 0.25
+"""Seconds until a key or limit that was changed elsewhere is known here, at the latest."""
 BEAT = 1.0
 FLUSH_NS = 5 * SECOND_NS
 """What the writer has to commit what is queued at the end."""
@@ -76,14 +77,13 @@ class Worker:
             self._ledger,
             Durability(compiled.settings.durability),
             directory,
-            on_epoch=self._keys_changed,
+            on_epoch=self._terms_changed,
             on_failure=self._writer_died,
         )
         clients = {name: connect(entry.provider) for name, entry in compiled.catalog.providers.items()}
         terms = Terms(compiled.settings, compiled.catalog, compiled.fingerprint, clients)
         self.gate = Gate(terms, self._writer, clock, secrets.token_hex(4), connect, self._find_route)
         self._listener = listen(self.gate, self._ledger, start.fixed.host, start.fixed.port)
-        self._epoch = -1
         self._stop = asyncio.Event()
         self._refresh = asyncio.Event()
 
@@ -92,13 +92,12 @@ class Worker:
 
     async def run(self) -> None:
         """Serve until drained. Raises LedgerError where the ledger cannot be used."""
-        epoch, identities = await asyncio.to_thread(self._ledger.reader().identities, self._clock.wall())
-        self.gate.identities, self._epoch = identities, epoch
-        self._writer.start(asyncio.get_running_loop(), epoch=epoch)
+        await self._read_terms()
+        self._writer.start(asyncio.get_running_loop(), epoch=self.gate.limits.epoch)
         serving = asyncio.create_task(self._listener.serve())
         background = [
             asyncio.create_task(task)
-            for task in (self._sweep(), self._poll_keys(), self._beat(), self._obey(), self._stopped())
+            for task in (self._sweep(), self._poll_terms(), self._beat(), self._obey(), self._stopped())
         ]
         await accepting(self._start.fixed.host, self._start.fixed.port, serving)
         settle_down()
@@ -142,13 +141,17 @@ class Worker:
             for call in list(self.gate.active):
                 call.expire(now)
 
-    async def _poll_keys(self) -> None:
-        """Reload the identities when the ledger's epoch has moved; what cannot be read stays as it is."""
+    async def _read_terms(self) -> None:
+        epoch, identities, limits = await asyncio.to_thread(self._ledger.reader().terms, self._clock.wall())
+        self.gate.renew(identities, Limits(limits, epoch))
+
+    async def _poll_terms(self) -> None:
+        """Reload keys and limits when the ledger's epoch has moved; what cannot be read stays as it is."""
         reader = self._ledger.reader()
         batches = self._writer.committed_batches
         while True:
             try:
-                async with asyncio.timeout(KEYS_POLL):
+                async with asyncio.timeout(TERMS_POLL):
                     await self._refresh.wait()
             except TimeoutError:
                 pass
@@ -157,13 +160,12 @@ class Worker:
                 continue
             self._refresh.clear()
             try:
-                if await asyncio.to_thread(reader.epoch) == self._epoch:
-                    continue
-                self._epoch, self.gate.identities = await asyncio.to_thread(reader.identities, self._clock.wall())
+                if await asyncio.to_thread(reader.epoch) != self.gate.limits.epoch:
+                    await self._read_terms()
             except LedgerUnusable as error:
-                log.warning("keys could not be read; the known ones stay", error=str(error))
+                log.warning("keys and limits could not be read; the known ones stay", error=str(error))
 
-    def _keys_changed(self, _epoch: int) -> None:
+    def _terms_changed(self, _epoch: int) -> None:
         self._refresh.set()
 
     def _writer_died(self, error: BaseException) -> None:

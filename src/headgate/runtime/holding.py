@@ -1,0 +1,252 @@
+"""What a call holds: asked for before each attempt is sent, settled with its rows, given back at its end."""
+
+import asyncio
+
+import msgspec
+
+from headgate.exchange.commands import Hold as HoldCommand
+from headgate.exchange.events import Event, HoldGranted, HoldRefused
+from headgate.ledger.batch import Work
+from headgate.ledger.errors import LedgerError
+from headgate.model.dialect import Endpoint
+from headgate.model.errors import ErrorKind, HeadgateError
+from headgate.model.failure import Failure, FailureKind
+from headgate.model.identity import Principal
+from headgate.model.limit import Answer, Applied, Ask, Grant, HoldFacts, Refusal, Stale, Unit
+from headgate.model.records import AttemptRow, CallRow
+from headgate.model.request import Visible
+from headgate.model.route import Route
+from headgate.policy.estimate import Hold, bound, hold, output_maximum
+from headgate.policy.refusals import failure_of, unpriceable, unpriced
+from headgate.protocols.attachments import visible
+from headgate.protocols.beyond_tokens import beyond_tokens
+from headgate.protocols.failure_text import clean
+from headgate.runtime.attempt import SIZED, Attempt
+from headgate.runtime.gate import Gate
+from headgate.runtime.interrupted import STORE_GONE, Interrupted
+from headgate.runtime.outgoing import Canonical, Outgoing, outgoing_soon
+from headgate.runtime.transport import Transport, session_of
+from headgate.runtime.waiting import Waiting
+
+HOLD_GRANTED = HoldGranted()
+REVOKED = Failure(FailureKind.LIMITED, "This API key was revoked or has expired.", told=ErrorKind.INVALID_API_KEY)
+_NO_OUTPUT = frozenset({Endpoint.EMBEDDINGS, Endpoint.COUNT_TOKENS})
+
+
+class Holding(Interrupted):
+    """Base of a call: its attempts' rows and holds, and what of them the ledger has not been given yet."""
+
+    __slots__ = (
+        "_canonical",
+        "_grants",
+        "_handed",
+        "_model",
+        "_rows",
+        "_seen",
+        "_session",
+        "_whole",
+        "principal",
+    )
+
+    def __init__(self, gate: Gate, transport: Transport, endpoint: Endpoint, principal: Principal) -> None:
+        super().__init__(gate, transport, endpoint)
+        self.principal = principal
+        self._session = session_of(transport, endpoint)
+        self._model = ""
+        self._canonical: Canonical | None = None
+        self._rows: list[AttemptRow] = []
+        self._grants: list[Grant | None] = []
+        self._handed = 0
+        self._whole: Grant | None = None
+        self._seen: Visible | None = None
+
+    async def _begin_attempt(self, command: HoldCommand) -> Event:
+        """Make ready what goes to a route, and hold for it where a limit applies."""
+        try:
+            return await self._held(command.route)
+        except HeadgateError as error:
+            message = clean(error.message)
+            return HoldRefused(Failure(FailureKind.UNTRANSLATABLE, message, told=error.kind, param=error.param))
+
+    async def _held(self, route: Route) -> Event:
+        canonical = self._canonical
+        assert canonical is not None
+        while True:
+            applied = self.gate.limits.apply(self.principal, self._session, route)
+            if applied is None:
+                out = await outgoing_soon(canonical, route)
+                return self._take_interruption() or self._granted(route, out, hold(out.head, route), None)
+            own, whole = tuple(applied[0]), tuple(applied[1])
+            sized = any(one.limit.unit in SIZED for one in own)
+            out = await self._sized(route) if sized else await outgoing_soon(canonical, route)
+            ask = self._ask_for(route, out, own, () if self._whole is not None else whole)
+            refused = refused_outright(out, ask)
+            if refused is not None:
+                return HoldRefused(refused)
+            if (event := self._take_interruption()) is not None:
+                return event
+            answer = await self._asked(ask)
+            match answer:
+                case Grant():
+                    return await self._taken(route, out, answer, sized=sized)
+                case Refusal():
+                    self._refused_by(answer)
+                    return HoldRefused(failure_of(answer))
+                case Stale():
+                    if not await self._renewed(answer.epoch):
+                        return STORE_GONE
+                    if not self.gate.still_valid(self.principal):
+                        return HoldRefused(REVOKED)
+                case _:
+                    return answer
+
+    async def _sized(self, route: Route) -> Outgoing:
+        """Return what goes to the route with an output maximum in it, the client's or the most that there can be."""
+        canonical = self._canonical
+        assert canonical is not None
+        client = canonical.head
+        if client.max_output is not None or client.endpoint in _NO_OUTPUT:
+            return await outgoing_soon(canonical, route)
+        most = output_maximum(msgspec.structs.replace(client, n=1), route)
+        if route.shaping.extra_body:
+            out = await outgoing_soon(canonical, route)
+            if out.head.max_output is not None:
+                return out
+        return await outgoing_soon(canonical, route, most)
+
+    def _ask_for(self, route: Route, out: Outgoing, own: tuple[Applied, ...], whole: tuple[Applied, ...]) -> Ask:
+        client, seen = self._head, self._seen
+        assert client is not None
+        if seen is None:
+            seen = self._seen = visible(client)
+        size = bound(out.head, route, seen=seen, tokens_per_byte=self.gate.density.rate(route.model))
+        size = msgspec.structs.replace(size, lowerable=client.max_output is None)
+        facts = HoldFacts(
+            self.principal.account,
+            self.principal.key,
+            self._session,
+            self.endpoint,
+            client.model,
+            self._model,
+            client.stream,
+            self._started_at,
+            route.provider.name,
+            route.upstream_name,
+            route.backend,
+            route.model,
+            self.gate.clock.wall(),
+            0,
+            0,
+            None,
+            (),
+        )
+        return Ask(self.id, len(self._rows) + 1, self.gate.limits.epoch, size, own, whole, facts)
+
+    async def _asked(self, ask: Ask) -> Answer | Event:
+        """Hand over what is settled, with what is asked; return the ledger's answer once it is committed."""
+        waiter: asyncio.Future[Answer | None] = self.gate.loop.create_future()
+        work = Work(
+            self.principal.account,
+            self.principal.key,
+            self._rows[self._handed :],
+            self._grants[self._handed :],
+            ask=ask,
+            waiter=waiter,
+        )
+        self._handed = len(self._rows)
+        self.gate.ledger.submit(work)
+        self._wait(Waiting.HOLD)
+        try:
+            answer = await waiter
+        except asyncio.CancelledError:
+            if waiter.done() and not waiter.cancelled() and isinstance(granted := waiter.result(), Grant):
+                self._release(granted)
+            return self._woken()
+        except LedgerError:
+            return STORE_GONE
+        finally:
+            self._waiting = Waiting.NOTHING
+        if (event := self._take_interruption()) is not None:
+            if isinstance(answer, Grant):
+                self._release(answer)
+            return event
+        assert answer is not None
+        return answer
+
+    async def _taken(self, route: Route, out: Outgoing, grant: Grant, *, sized: bool) -> Event:
+        """The hold is in the ledger; what goes out must keep to it."""
+        if grant.whole:
+            self._whole = grant
+        self._standings = grant.standings
+        canonical = self._canonical
+        assert canonical is not None
+        if sized and out.head.max_output is not None and grant.output < out.head.max_output:
+            out = await outgoing_soon(canonical, route, grant.output)
+        facts = grant.facts
+        return self._granted(route, out, Hold(facts.input, facts.output, facts.nano), grant)
+
+    def _granted(self, route: Route, out: Outgoing, held: Hold, grant: Grant | None) -> Event:
+        self._attempt = Attempt(len(self._rows) + 1, route, held, out, self.gate.clock, grant)
+        return HOLD_GRANTED
+
+    def _refused_by(self, refusal: Refusal) -> None:
+        if not self._standings:
+            self._standings = (refusal.standing,)
+
+    async def _renewed(self, epoch: int) -> bool:
+        """Wait until this worker has read the limits and keys of an epoch; False where it cannot in time."""
+        self._wait(Waiting.HOLD)
+        try:
+            await self.gate.renewed(epoch)
+        except asyncio.CancelledError:
+            self._wake()
+            return False
+        finally:
+            self._waiting = Waiting.NOTHING
+        return True
+
+    def _release(self, grant: Grant) -> None:
+        """Give back a hold that was granted and not used."""
+        self.gate.ledger.submit(Work(self.principal.account, self.principal.key, released=grant))
+
+    def _left(self) -> None:
+        """The client has left while its call goes on: it is one of those at once no longer."""
+        whole, self._whole = self._whole, None
+        if whole is not None:
+            self.gate.ledger.submit(Work(self.principal.account, self.principal.key, ended=whole))
+
+    def _hand_over(self, row: CallRow) -> None:
+        """Give the ledger the call and all of its attempts that it does not have yet."""
+        self.gate.ledger.submit(
+            Work(
+                row.account,
+                row.key,
+                self._rows[self._handed :],
+                self._grants[self._handed :],
+                call=row,
+                ended=self._whole,
+                waiter=self._committed,
+            )
+        )
+        self._whole = None
+
+    def _keep(self, row: AttemptRow, attempt: Attempt) -> None:
+        """An attempt is settled: its row and hold go to the ledger with the next thing that does."""
+        self._rows.append(row)
+        self._grants.append(attempt.grant)
+        if attempt.grant is not None and self._seen is not None and row.reported_nano is not None:
+            fresh = row.input + row.cache_read + row.cache_write_5m + row.cache_write_1h
+            self.gate.density.saw(row.model, self._seen.bytes, fresh - self._seen.attached_tokens)
+
+
+def refused_outright(out: Outgoing, ask: Ask) -> Failure | None:
+    """Return why no hold can be made for an attempt under a usd limit, None where it can."""
+    limit = next((one.limit for one in ask.limits if one.limit.unit is Unit.USD), None)
+    if limit is None:
+        return None
+    size = ask.bound
+    if not size.priced:
+        return unpriced(f"{ask.facts.provider}/{ask.facts.upstream_name}", limit)
+    free = not (size.input_rate or size.output_rate or size.request)
+    what = None if free else beyond_tokens(out.head)
+    return None if what is None else unpriceable(what, limit)
