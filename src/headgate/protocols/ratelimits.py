@@ -23,9 +23,10 @@ def rate_limit_headers(dialect: Dialect, standings: Sequence[Standing], now: int
 
     OpenAI: `x-ratelimit-{limit,remaining,reset}-{unit}`, the reset as the time from now in Go's form (`6m0s`):
     https://platform.openai.com/docs/guides/rate-limits. Anthropic:
-    `anthropic-ratelimit-{unit}-{limit,remaining,reset}`, the reset in RFC 3339: https://docs.claude.com/en/api/rate-limits. Resets are rounded up to a second. A rolling
-    limit's is when all that counts now has left; a total has none. Providers' limits are not the client's, and the
-    vendors have no form for money or concurrency: none of these is told.
+    `anthropic-ratelimit-{unit}-{limit,remaining,reset}`, the reset in RFC 3339:
+    https://docs.claude.com/en/api/rate-limits. Both say when the limit is whole again, so a
+    rolling limit's is when all that counts now has left, and a total has none. Resets are rounded up to a second.
+    Providers' limits are not the client's, and the vendors have no form for money or concurrency: none is told.
     """
     headers: list[tuple[str, str]] = []
     for unit in _UNITS:
