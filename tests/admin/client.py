@@ -94,6 +94,7 @@ def make_settings(ledger_url: str, **changes: Any) -> Settings:
         "ledger_url": ledger_url,
         "durability": "call",
         "state_dir": "state",
+        "dead_after": 60_000_000_000,
         "config_path": "/etc/headgate.yaml",
     }
     return Settings(**(values | changes))

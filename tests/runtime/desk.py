@@ -41,6 +41,7 @@ SETTINGS = Settings(
     ledger_url="sqlite:///unused.db",
     durability="call",
     state_dir="unused",
+    dead_after=60_000_000_000,
     config_path=None,
 )
 

@@ -114,6 +114,7 @@ def settings_of(document: Document, env: Mapping[str, str], overrides: Overrides
         ledger_url=url,
         durability=ledger.durability,
         state_dir=str(_state_dir(ledger.state_dir, url, document.folder, env)),
+        dead_after=ledger.dead_after,
         config_path=str(document.path) if document.path is not None else None,
     )
 

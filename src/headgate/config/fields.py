@@ -8,7 +8,7 @@ import msgspec
 from pydantic import BeforeValidator, Field, SecretStr, WithJsonSchema
 
 from headgate.config.prices import override
-from headgate.config.units import DURATION_PATTERN, SIZE_PATTERN, parse_duration, parse_size
+from headgate.config.units import DURATION_PATTERN, NS_PER, SIZE_PATTERN, parse_duration, parse_size
 
 NAME_PATTERN = r"^[a-z0-9][a-z0-9._-]{0,63}$"
 MIN_ADMIN_TOKEN = 16
@@ -49,6 +49,19 @@ Duration = Annotated[int, BeforeValidator(_positive), WithJsonSchema(_DURATION_S
 
 DurationOrZero = Annotated[int, BeforeValidator(parse_duration), WithJsonSchema(_DURATION_SCHEMA)]
 """A duration in ns."""
+
+MIN_DEAD_AFTER = 15 * NS_PER["s"]
+
+
+def _dead_after(value: object) -> int:
+    ns = parse_duration(value)
+    if ns < MIN_DEAD_AFTER:
+        raise ValueError("must be at least 15s: an idle worker says only every 5 s that it lives")
+    return ns
+
+
+DeadAfter = Annotated[int, BeforeValidator(_dead_after), WithJsonSchema(_DURATION_SCHEMA)]
+"""A duration after which silence means death, in ns: more than two heartbeats of a writer."""
 
 Size = Annotated[
     int,

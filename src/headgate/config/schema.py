@@ -8,6 +8,7 @@ from headgate.config.fields import (
     NAME_PATTERN,
     AdminToken,
     Credential,
+    DeadAfter,
     Duration,
     DurationOrZero,
     ExtraBody,
@@ -89,6 +90,7 @@ class LedgerConfig(Section):
     state_dir: str | None = Field(
         default=None, min_length=1, description="Folder of lock files; beside a SQLite ledger."
     )
+    dead_after: DeadAfter = duration("60s")
 
 
 class TimeoutsConfig(Section):

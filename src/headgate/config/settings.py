@@ -44,6 +44,7 @@ class Settings(msgspec.Struct, frozen=True):
     ledger_url: str
     durability: str
     state_dir: str
+    dead_after: int
     config_path: str | None
 
     def __repr__(self) -> str:

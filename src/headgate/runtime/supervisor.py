@@ -47,8 +47,8 @@ class WorkerProcess:
 class Supervisor:
     """Keeps `count` workers alive, each started by `command` with the number of its control socket appended.
 
-    `start` builds the first message for a worker. All times come from `clock`. Where there is a `watchman`, workers that
-    serve and then fall silent are killed.
+    `start` builds the first message for a worker. All times come from `clock`. Where there is a `watchman`, workers
+    that serve and then fall silent are killed.
     """
 
     def __init__(
@@ -206,8 +206,10 @@ class Supervisor:
 
     async def _kill_silent(self) -> None:
         """Kill workers that serve and say nothing: one that is stopped may hold what all others wait for."""
-        while self._watchman is not None and not self.draining:
+        while self._watchman is not None:
             await asyncio.sleep(TICK_NS / SECOND_NS)
+            if self.draining:
+                return
             served = {one.process.pid: one for one in self._workers.values() if one.served_since is not None}
             for pid in self._watchman.tick(self._clock.mono(), served):
                 log.error("worker is silent; killed", index=served[pid].index, pid=pid)

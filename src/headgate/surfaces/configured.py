@@ -240,6 +240,7 @@ FIXED = (
     "ledger_url",
     "durability",
     "state_dir",
+    "dead_after",
     "log_level",
 )
 """Settings that processes take only when they start."""

@@ -21,7 +21,9 @@ from headgate.ledger.locks import FileLock, make_directory, try_hold
 from headgate.runtime.clock import SYSTEM
 from headgate.runtime.logs import configure_logs
 from headgate.runtime.ports import PortTaken, reserve
+from headgate.runtime.reaper import Reaper
 from headgate.runtime.supervisor import StartFailed, Supervisor, on_signals
+from headgate.runtime.watchman import Watchman
 from headgate.surfaces.admin.server import AdminServer
 from headgate.surfaces.configured import Configured, Reloader
 from headgate.surfaces.first_start import (
@@ -40,8 +42,6 @@ log = structlog.get_logger("headgate.supervisor")
 
 WORKER = (sys.executable, "-P", "-m", "headgate.surfaces.data.serve")
 """`-P`: what lies in the working folder is not imported, however it is called."""
-SWEEP_PERIOD = 1.0
-"""Seconds between two looks for dead incarnations."""
 EARLY_LEVEL = "info"
 """The least that is logged before the configuration says."""
 MAX_PORT = 65_535
@@ -82,7 +82,8 @@ async def _serve(configured: Configured, greeting: "Greeting", *, as_json: bool)
         # The address and not the name: Granian takes no names, and all workers must listen on the same.
         address, port = stack.enter_context(_reserved(settings)).getsockname()[:2]
         start = configured.start(address, port)
-        supervisor = Supervisor(WORKER, settings.workers, start, SYSTEM, settings.drain_timeout)
+        watchman = Watchman() if ledger.url.is_sqlite else None
+        supervisor = Supervisor(WORKER, settings.workers, start, SYSTEM, settings.drain_timeout, watchman)
         reload = Reloader(configured, supervisor, ledger, SYSTEM, (address, port))
         admin = AdminServer(settings, ledger, supervisor, reload)
         await _listen(stack, admin, settings)
@@ -96,7 +97,7 @@ async def _serve(configured: Configured, greeting: "Greeting", *, as_json: bool)
             for task in (
                 _announce(configured, supervisor, port, admin.port, greeting),
                 reload.follow(),
-                _sweep_dead(ledger, directory),
+                Reaper(ledger, directory, settings.dead_after, SYSTEM).run(),
             )
         ]
         try:
@@ -221,13 +222,3 @@ async def _announce(
     closed = "" if settings.admin_token else " (closed: no token)"
     greeting.say(f"headgate serves http://{settings.host}:{port} ({workers}); admin {admin}{closed}")
     greeting.show()
-
-
-async def _sweep_dead(ledger: Ledger, directory: Path) -> None:
-    """Mark dead what a killed worker left behind, so that what it held becomes lost and not forgotten."""
-    while True:
-        await asyncio.sleep(SWEEP_PERIOD)
-        try:
-            await asyncio.to_thread(sweep, ledger, directory, SYSTEM.wall())
-        except LedgerError as error:
-            log.warning("dead workers could not be swept; tried again", error=str(error))
