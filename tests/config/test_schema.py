@@ -4,7 +4,7 @@ import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, get_origin
 
 import pytest
 from pydantic import BaseModel
@@ -133,6 +133,11 @@ def test_the_example_fits_the_schema() -> None:
         "server: {max_body: 65536, deadline: '${DEADLINE}'}",
         "providers: {openai: {kind: openai, models: [a, b], open: '${OPEN}', price: {input: 1, output: '0.5'}}}",
         "providers: {openai: {kind: '${KIND}', models: {a: {price: free}}, serves: [embeddings]}}",
+        "accounts: [a, b]",
+        "accounts: {a: {}, b: }",
+        "keys: [{name: a, secret: '${KEY}', models: [x], expires: '2027-01-31'}]",
+        "limits: [{account: a, usd: 0.1, per: month, zone: Europe/Berlin}, {key: k, tokens: '2_000', per: 24h}]",
+        "limits: [{session: each, requests: '${CAP}', per: '${PER}', clamp: '${CLAMP}'}, {key: k, concurrency: 0}]",
     ],
 )
 def test_what_headgate_accepts_fits_the_schema(text: str) -> None:
@@ -158,6 +163,17 @@ def test_what_headgate_accepts_fits_the_schema(text: str) -> None:
         "providers: {openai: {kind: openai, timeouts: {idel: 1s}}}",
         "models: {fast: {routes: []}}",
         "models: {a/b: {routes: [x/y]}}",
+        "accounts: {a: {usd: 1}}",
+        "accounts: a",
+        "keys: {a: {}}",
+        "keys: [{secret: x}]",
+        "keys: [{name: a, expire: x}]",
+        "limits: {a: {}}",
+        "limits: [{account: a, usd: -1, per: day}]",
+        "limits: [{account: a, usd: much, per: day}]",
+        "limits: [{account: a, tokens: 1.5, per: day}]",
+        "limits: [{account: a, tokens: 1, per: year}]",
+        "limits: [{account: a, tokens: 1, perr: day}]",
     ],
 )
 def test_what_headgate_refuses_does_not_fit_the_schema(text: str) -> None:
@@ -169,6 +185,9 @@ def keys(model: type[BaseModel], prefix: str) -> Iterator[tuple[str, str | None]
     properties = model.model_json_schema()["properties"]
     for name, field in model.model_fields.items():
         inner = section_of(field.annotation)
+        if inner is not None and get_origin(field.annotation) is list:
+            yield from keys(inner, f"{prefix}{name}[].")
+            continue
         if inner is not None:
             mapped = "<name>" if name in {"providers", "models"} and model is Config else "<model>"
             is_mapping = name in {"providers", "models"}
@@ -193,7 +212,7 @@ def section_of(annotation: Any) -> type[BaseModel] | None:
 
 
 def test_every_key_is_documented_with_its_default() -> None:
-    rows = dict(re.findall(r"^\| `([a-z_.<>]+)` \| (.+?) \|", DOC, re.MULTILINE))
+    rows = dict(re.findall(r"^\| `([a-z_.<>\[\]0-9]+)` \| (.+?) \|", DOC, re.MULTILINE))
     known = dict(keys(Config, ""))
     assert set(rows) >= set(known)
     dotted = {key for key in rows if "." in key}
