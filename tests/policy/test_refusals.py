@@ -69,7 +69,7 @@ def of_provider(shortage: Shortage, free_at: int | None = None) -> Refusal:
         (
             SPENT,
             (
-                "Limit usd per total of key 'ci' of account 'acme' on models 'gpt-*' has no room: cap 2 USD, "
+                "Limit usd in total of key 'ci' of account 'acme' on models 'gpt-*' has no room: cap 2 USD, "
                 "spent 2 USD, held 0 USD, never resets; the call needs at least 0.000012 USD. "
                 "Waiting does not help: have the cap raised."
             ),
@@ -84,7 +84,7 @@ def of_provider(shortage: Shortage, free_at: int | None = None) -> Refusal:
         (
             BUSY,
             (
-                "Limit concurrency per total of account 'acme' has no room: cap 4, held 4; the call needs at least 1. "
+                "Limit concurrency of account 'acme' has no room: cap 4, held 4; the call needs at least 1. "
                 "Calls in flight are in the way: try again in a second."
             ),
         ),

@@ -80,12 +80,15 @@ class Limit(msgspec.Struct, frozen=True):
     @property
     def title(self) -> str:
         """How people are told of it: `usd per month of account 'acme'`."""
+        counted = self.unit.value
+        if self.unit is not Unit.CONCURRENCY:
+            counted += " in total" if self.window.per is Per.TOTAL else f" per {self.window.text}"
         whose = f"{self.scope.value} '{self.name}'" if self.name != EACH else "each session"
         if self.account and self.scope is not Scope.ACCOUNT:
             whose += f" of account '{self.account}'"
         if self.pattern:
             whose += f" on models '{self.pattern}'"
-        return f"{self.unit.value} per {self.window.text} of {whose}"
+        return f"{counted} of {whose}"
 
 
 class Applied(msgspec.Struct, frozen=True, gc=False):
