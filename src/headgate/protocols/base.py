@@ -1,6 +1,7 @@
 """What every codec offers: a request's head, the body for an upstream, usage, errors, a stream's scan."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Iterator
 from enum import StrEnum
 from typing import Any, Final
 
@@ -14,6 +15,7 @@ from headgate.model.usage import Reported, Usage
 from headgate.protocols.failure_cause import Cause, failure_cause
 from headgate.protocols.failure_text import failure_text
 from headgate.protocols.json_object import is_object, members_of
+from headgate.protocols.provable import BYTES_A_TOKEN
 from headgate.protocols.sse import FrameSplitter, is_frame, parse_frame
 
 QUICK_LIMIT: Final = 1024 * 1024
@@ -50,11 +52,19 @@ class StreamScanner(ABC):
     `complete`: every choice has its finish reason, so the answer is whole even if no terminal frame comes.
     `error_type` is the upstream's own name for the error (`overloaded_error`), `error_cause` what it is about.
     `streamed_output_bytes` counts the bytes of all content frames, an upper bound of the text in them.
+
+    A stream that is to stop at its hold: the driver calls `watch` once `streamed_output_bytes` has passed WATCH_BYTES
+    for each token held, and compares `provable_output` whenever `feed` has returned pieces. To stop it forwards all of
+    them, then `capped` as the end; nothing is fed or finished after that, and a frame half received is dropped.
     """
 
     __slots__ = (
         "_open",
+        "_provable",
         "_splitter",
+        "_text_bytes",
+        "_unread",
+        "_watching",
         "complete",
         "content_seen",
         "error_cause",
@@ -68,7 +78,11 @@ class StreamScanner(ABC):
 
     def __init__(self) -> None:
         self._splitter = FrameSplitter()
-        self._open = False  # content has begun, nothing is buffered, no terminal frame yet
+        self._open = False  # content has begun, nothing is buffered, no terminal frame yet; not watched
+        self._unread = False  # usage has come since `_provable` was read from it
+        self._provable = 0
+        self._watching = False
+        self._text_bytes = 0
         self.content_seen = False
         self.terminal_seen = False
         self.complete = False
@@ -112,8 +126,51 @@ class StreamScanner(ABC):
         """Return the sequence number for an event to append, in dialects that number them."""
         return 0
 
+    def watch(self) -> None:
+        """Count the text of what comes from now on, for `provable_output`; every frame costs a parse then."""
+        self._watching = True
+        self._open = False
+
+    @property
+    def provable_output(self) -> int:
+        """Output tokens of all choices that are certain: those reported so far, or what the text seen by `watch` takes.
+
+        It changes only with a `feed` that returns pieces.
+        """
+        if self._unread:
+            self._unread = False
+            reported = self._usage()
+            if reported is not None:
+                self._provable = max(self._provable, reported.usage.total_output)
+        return max(self._provable, self._text_bytes // BYTES_A_TOKEN)
+
+    @abstractmethod
+    def capped(self, output_tokens: int, input_tokens: int | None = None) -> bytes:
+        """Return the frames that end the stream now, as its vendor ends one that has reached its maximum.
+
+        They follow all that `feed` has returned. `output_tokens` is what the usage says, with what the upstream has
+        said of the input; where it has said nothing `input_tokens`. Where both are unknown there is no usage but
+        Anthropic's, which has a count of output alone. b"" after a terminal frame.
+        """
+
+    def unfinished(self) -> list[int]:
+        """Return the indexes of the choices without a finish reason."""
+        return [] if self.complete else [0]
+
+    def capped_usage(self, output_tokens: int, input_tokens: int | None) -> Usage | None:
+        """Return the usage that the end of a stopped stream says, None where the input is unknown."""
+        usage = self.partial()
+        if usage is None:
+            return None if input_tokens is None else Usage(input=input_tokens, output=output_tokens)
+        reasoning = min(usage.reasoning, output_tokens)
+        return msgspec.structs.replace(usage, output=output_tokens, output_audio=0, reasoning=reasoning)
+
     @abstractmethod
     def _usage(self) -> Reported | None: ...
+
+    @abstractmethod
+    def _text_in(self, message: dict[str, Any]) -> Iterator[object]:
+        """Yield the texts that the model made in a frame; what tools and servers put there is not among them."""
 
     @abstractmethod
     def _is_plain(self, frames: bytes) -> bool:
@@ -125,7 +182,7 @@ class StreamScanner(ABC):
 
     def _scan(self, chunk: bytes) -> list[Piece]:
         pieces = self._sort(self._splitter.feed(chunk))
-        self._open = self.content_seen and not self.terminal_seen and not self._splitter.pending
+        self._open = self.content_seen and not self.terminal_seen and not self._splitter.pending and not self._watching
         return pieces
 
     def _sort(self, frames: list[bytes]) -> list[Piece]:
@@ -138,6 +195,8 @@ class StreamScanner(ABC):
                 continue
             if kind is PieceKind.CONTENT:
                 self.streamed_output_bytes += len(frame)
+                if self._watching:
+                    self._count(frame)
             if kind is not last and last is not None:
                 pieces.append(Piece(last, b"".join(run)))
                 run = []
@@ -146,6 +205,11 @@ class StreamScanner(ABC):
         if last is not None:
             pieces.append(Piece(last, b"".join(run)))
         return pieces
+
+    def _count(self, frame: bytes) -> None:
+        message = decode_object(parse_frame(frame)[1])
+        if message is not None:
+            self._text_bytes += sum(len(text.encode()) for text in self._text_in(message) if isinstance(text, str))
 
     def _kind(self, frame: bytes) -> PieceKind | None:
         if self.terminal_seen:

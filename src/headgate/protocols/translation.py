@@ -7,7 +7,8 @@ says of kinds, ends, errors and usage holds: a translated call costs what the sa
 from collections.abc import Sequence
 from typing import Final
 
-from headgate.model.events import Event, Failed, Started, UnknownSeen, UsageSeen
+from headgate.model.dialect import Dialect
+from headgate.model.events import Event, Failed, Finish, Finished, Started, UnknownSeen, UsageSeen
 from headgate.model.usage import Reported, Usage
 from headgate.protocols.base import Codec, MalformedStream, Piece, PieceKind, StreamScanner
 from headgate.protocols.canonical import AnswerReader, AnswerWriter
@@ -94,16 +95,27 @@ class Translation:
         self._said = self._said or _says_something(events)
         return events if self._filters is None else self._filters.feed(events)
 
-    def _end(self) -> bytes:
-        last: list[Event] = list(self._reader.end())
+    def _end(self, *finished: Finished, usage: Usage | None = None) -> bytes:
+        """Return the end of the client's stream; `finished` are choices that the upstream has not, `usage` ours."""
+        last: list[Event] = [*self._reader.end(), *finished]
         if not (self._said or _says_something(last)):
             raise MalformedStream(NO_ANSWER)
         if self._filters is not None:
             last = [*self._filters.feed(last), *self._filters.end()]
-        reported = self._scanner.reported()
+        reported = self._scanner.reported() if usage is None else Reported(usage)
         if reported is not None:
             last.append(UsageSeen(reported))
         return self.writer.frames(last) + self.writer.end()
+
+    def capped(self, output_tokens: int, input_tokens: int | None = None) -> bytes:
+        """Return the end of the client's stream as StreamScanner.capped; what filters held back comes before it."""
+        if self._scanner.terminal_seen:
+            return b""
+        usage = self._scanner.capped_usage(output_tokens, input_tokens)
+        if usage is None and self.writer.reply.head.dialect is Dialect.ANTHROPIC_MESSAGES:
+            usage = Usage(output=output_tokens)  # its end must have a usage, and its start has counted no input
+        finished = (Finished(Finish.LENGTH, choice) for choice in self._scanner.unfinished())
+        return self._end(*finished, usage=usage)
 
     # -- what the upstream's scanner says --------------------------------------------------------
 
@@ -139,6 +151,13 @@ class Translation:
 
     def partial(self) -> Usage | None:
         return self._scanner.partial()
+
+    def watch(self) -> None:
+        self._scanner.watch()
+
+    @property
+    def provable_output(self) -> int:
+        return self._scanner.provable_output
 
     def next_sequence(self) -> int:
         """Return the number of the next event of the client's stream."""

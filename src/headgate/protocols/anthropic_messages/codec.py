@@ -1,5 +1,6 @@
 """Anthropic's messages endpoint, and messages/count_tokens."""
 
+from collections.abc import Iterator
 from typing import Any, Final
 
 import msgspec
@@ -10,6 +11,7 @@ from headgate.model.errors import ErrorKind, HeadgateError
 from headgate.model.request import RequestHead
 from headgate.model.usage import Reported, Usage
 from headgate.protocols import counts, head_fields
+from headgate.protocols.anthropic_messages import capped
 from headgate.protocols.base import QUICK_LIMIT, Codec, Piece, PieceKind, StreamScanner
 from headgate.protocols.json_object import read_object, splice
 from headgate.protocols.sse import encode_frame
@@ -102,21 +104,42 @@ class AnthropicMessages(Codec):
 class MessagesScanner(StreamScanner):
     """Scanner of message streams. Usage is folded over message_start and the last message_delta."""
 
-    __slots__ = ("_delta", "_start")
+    __slots__ = ("_delta", "_last", "_start")
 
     def __init__(self) -> None:
         super().__init__()
         self._start: bytes | None = None
         self._delta: bytes | None = None
+        self._last = b""
+        """The last frames with one of a block in them, or its data: which block is open."""
 
     def feed(self, chunk: bytes) -> bytes | list[Piece]:
-        if self._open and chunk.endswith(b"\n\n") and len(chunk) < QUICK_LIMIT and _is_plain(chunk):
-            self.streamed_output_bytes += len(chunk)
-            return chunk
+        if self._open and chunk.endswith(b"\n\n") and (size := len(chunk)) < QUICK_LIMIT:
+            rfind = chunk.rfind
+            if rfind(b"message_") < 0 and rfind(b'"error"') < 0 and rfind(b"event: error") < 0:  # as _is_plain
+                self.streamed_output_bytes += size
+                if chunk.startswith(b"event: content_block_") or rfind(b"content_block_") >= 0:
+                    self._last = chunk
+                return chunk
         return self._scan(chunk)
 
+    def capped(self, output_tokens: int, input_tokens: int | None = None) -> bytes:
+        if self.terminal_seen:
+            return b""
+        if self.complete:
+            return capped.MESSAGE_STOP
+        usage = self.capped_usage(output_tokens, input_tokens)
+        return capped.end_of_stream(self._last, usage, output_tokens)
+
     def _is_plain(self, frames: bytes) -> bool:
-        return _is_plain(frames)
+        if not _is_plain(frames):
+            return False
+        if frames.rfind(b"content_block_") >= 0:
+            self._last = frames
+        return True
+
+    def _text_in(self, message: dict[str, Any]) -> Iterator[object]:
+        return capped.texts_in(message)
 
     def _classify(self, event: bytes | None, data: bytes) -> PieceKind | None:
         message = self._message(data)
@@ -133,18 +156,23 @@ class MessagesScanner(StreamScanner):
             self._see_start(message.get("message"), data)
         elif kind == "message_delta":
             self._see_delta(message, data)
-        elif not _says_nothing(kind, message):
-            self.content_seen = True
+        else:
+            if isinstance(kind, str) and kind.startswith("content_block_"):
+                self._last = data
+            if not _says_nothing(kind, message):
+                self.content_seen = True
         return self._passing()
 
     def _see_start(self, message: object, data: bytes) -> None:
         self._start = data
+        self._unread = True
         if isinstance(message, dict) and isinstance(message.get("id"), str):
             self.response_id = message["id"]
 
     def _see_delta(self, message: dict[str, Any], data: bytes) -> None:
         if isinstance(message.get("usage"), dict):
             self._delta = data
+            self._unread = True
         delta = message.get("delta")
         reason = delta.get("stop_reason") if isinstance(delta, dict) else None
         if isinstance(reason, str):

@@ -3,6 +3,7 @@
 Others that speak it (vLLM, llama.cpp, Ollama, OpenRouter, DeepSeek, xAI, Gemini's endpoint) are read too.
 """
 
+from collections.abc import Iterator
 from typing import Any, Final
 
 import msgspec
@@ -15,6 +16,7 @@ from headgate.model.usage import Reported
 from headgate.protocols import counts, head_fields
 from headgate.protocols.base import QUICK_LIMIT, Codec, Piece, PieceKind, StreamScanner
 from headgate.protocols.json_object import read_object, splice
+from headgate.protocols.openai_chat import capped
 from headgate.protocols.openai_errors import error_object
 from headgate.protocols.sse import encode_frame
 
@@ -99,11 +101,15 @@ class OpenAIChat(Codec):
 class ChatScanner(StreamScanner):
     """Scanner of chat.completion.chunk and text_completion streams."""
 
-    __slots__ = ("_finished", "_include_usage", "_n", "_usage_frame")
+    __slots__ = ("_begun", "_finished", "_head", "_include_usage", "_like", "_n", "_usage_frame")
 
     def __init__(self, head: RequestHead) -> None:
         super().__init__()
+        self._head = head
         self._include_usage = head.include_usage
+        self._like = b""
+        """The last frame with choices that was read: what an end must be like."""
+        self._begun: set[object] = set()
         self._n = head.n
         self._finished: set[object] = set()
         self._usage_frame: bytes | None = None
@@ -114,8 +120,33 @@ class ChatScanner(StreamScanner):
             return chunk
         return self._scan(chunk)
 
+    def capped(self, output_tokens: int, input_tokens: int | None = None) -> bytes:
+        if self.terminal_seen:
+            return b""
+        begun = range(1) if self._n == 1 and self._begun else self._begun
+        choices = [(index, index in begun) for index in self.unfinished()]
+        told = self._usage_frame is not None and self.complete and not capped.has_choices(self._usage_frame)
+        usage = self.capped_usage(output_tokens, input_tokens) if self._include_usage and not told else None
+        return capped.end_of_stream(self._head, self._like, choices, usage)
+
+    def unfinished(self) -> list[int]:
+        return [] if self.complete else [index for index in range(self._n) if index not in self._finished]
+
+    def _scan(self, chunk: bytes) -> list[Piece]:
+        pieces = super()._scan(chunk)
+        self._open = self._open and self._all_begun
+        return pieces
+
+    @property
+    def _all_begun(self) -> bool:
+        """Every choice is known to have begun: the end of one that has not must begin it. Most streams have one."""
+        return self._n == 1 or self._head.endpoint is Endpoint.COMPLETIONS or len(self._begun) >= self._n
+
     def _is_plain(self, frames: bytes) -> bool:
-        return _is_plain(frames)
+        return self._all_begun and _is_plain(frames)
+
+    def _text_in(self, message: dict[str, Any]) -> Iterator[object]:
+        return capped.texts_in(message)
 
     def _classify(self, event: bytes | None, data: bytes) -> PieceKind | None:
         if data.startswith(b"[DONE]"):
@@ -123,6 +154,7 @@ class ChatScanner(StreamScanner):
             return PieceKind.TERMINAL
         if self.content_seen and event is None and _only_counts_on(data):
             self._usage_frame = data
+            self._unread = True
             return PieceKind.CONTENT
         message = self._message(data)
         if message is None:
@@ -133,22 +165,28 @@ class ChatScanner(StreamScanner):
         choices = message.get("choices")
         if isinstance(usage := _usage_object(message), dict) and usage:
             self._usage_frame = data
+            self._unread = True
             if not choices and not self._include_usage and "usage" in message:
                 return None
         if self.response_id is None and isinstance(message.get("id"), str):
             self.response_id = message["id"]
-        for choice in choices if isinstance(choices, list) else ():
-            self._see_choice(choice)
+        if isinstance(choices, list) and choices:
+            self._like = data
+            for choice in choices:
+                self._see_choice(choice)
         return self._passing()
 
     def _see_choice(self, choice: Any) -> None:
         if not isinstance(choice, dict):
             return
         reason = choice.get("finish_reason")
+        index = choice.get("index")
+        index = index if isinstance(index, int) else None
+        if len(self._begun) < self._n:
+            self._begun.add(index)
         if isinstance(reason, str) and reason:
             self.finish_reason = reason
-            index = choice.get("index")
-            self._finished.add(index if isinstance(index, int) else None)
+            self._finished.add(index)
             self.complete = len(self._finished) >= self._n
             self.content_seen = True
         delta = choice.get("delta")

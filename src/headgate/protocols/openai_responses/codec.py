@@ -1,6 +1,7 @@
 """OpenAI's responses endpoint."""
 
 import re
+from collections.abc import Iterator
 from typing import Any, Final
 
 import msgspec
@@ -14,6 +15,7 @@ from headgate.protocols import counts, head_fields
 from headgate.protocols.base import QUICK_LIMIT, Codec, Piece, PieceKind, StreamScanner
 from headgate.protocols.json_object import read_object, splice
 from headgate.protocols.openai_errors import error_object
+from headgate.protocols.openai_responses import capped
 from headgate.protocols.sse import encode_frame
 
 _encode: Final = msgspec.json.Encoder().encode
@@ -21,6 +23,9 @@ _SEQUENCE: Final = re.compile(rb'"sequence_number"\s*:\s*(\d{1,15})\b')
 _MAX_OUTPUT: Final = "max_output_tokens"
 _STARTS: Final = frozenset({"response.created", "response.in_progress", "response.queued", "keepalive"})
 _ENDS: Final = frozenset({"response.completed", "response.incomplete", "response.failed"})
+_ITEM_DONE: Final = "response.output_item.done"
+KEPT: Final = 1024 * 1024
+"""Bytes of ended items that are kept for the end of a stream that is stopped."""
 _PARTS: Final = frozenset({"response.content_part.added", "response.reasoning_summary_part.added"})
 
 
@@ -88,29 +93,52 @@ class ResponsesScanner(StreamScanner):
     `response.failed` is an error before content, so that another route can answer, and terminal after it.
     """
 
-    __slots__ = ("_last", "_terminal")
+    __slots__ = ("_begun", "_ended", "_ended_size", "_last", "_terminal")
 
     def __init__(self) -> None:
         super().__init__()
         self._last: bytes = b""
         self._terminal: bytes | None = None
+        self._begun = b""
+        """The data of an event with the response as it began."""
+        self._ended: list[bytes] = []
+        """The data of the events that ended an item, as far as they are no larger than KEPT together."""
+        self._ended_size = 0
 
     def feed(self, chunk: bytes) -> bytes | list[Piece]:
-        if self._open and chunk.endswith(b"\n\n") and len(chunk) < QUICK_LIMIT and _is_plain(chunk):
-            self.streamed_output_bytes += len(chunk)
-            self._last = chunk
-            return chunk
+        if self._open and chunk.endswith(b"}\n\n") and (size := len(chunk)) < QUICK_LIMIT:
+            rfind = chunk.rfind
+            if (  # as _is_plain
+                rfind(b'"response"') < 0
+                and rfind(b'"error"') < 0
+                and rfind(b"event: error") < 0
+                and rfind(b"[DONE]") < 0
+                and rfind(b"output_item.done") < 0
+            ):
+                self.streamed_output_bytes += size
+                self._last = chunk
+                return chunk
         return self._scan(chunk)
+
+    def capped(self, output_tokens: int, input_tokens: int | None = None) -> bytes:
+        if self.terminal_seen:
+            return b""
+        usage = self.capped_usage(output_tokens, input_tokens)
+        return capped.end_of_stream(self._begun, self.response_id, self._ended, usage, self.next_sequence())
 
     def next_sequence(self) -> int:
         numbers = _SEQUENCE.findall(self._last)
         return int(numbers[-1]) + 1 if numbers else 0
 
     def _is_plain(self, frames: bytes) -> bool:
-        if _is_plain(frames):
+        if not _is_plain(frames):
+            return False
+        if not frames.startswith(b":"):  # a comment has no number
             self._last = frames
-            return True
-        return False
+        return True
+
+    def _text_in(self, message: dict[str, Any]) -> Iterator[object]:
+        return capped.texts_in(message)
 
     def _classify(self, event: bytes | None, data: bytes) -> PieceKind | None:
         if data.startswith(b"[DONE]"):
@@ -130,8 +158,13 @@ class ResponsesScanner(StreamScanner):
             return self._failed(error if isinstance(error, dict) else {"type": message.get("code")}, data)
         if kind in _STARTS:
             self._see_id(message.get("response"))
+            if not self._begun and isinstance(message.get("response"), dict):
+                self._begun = data
         elif not (kind is None or _is_empty_start(kind, message)):
             self.content_seen = True
+        if kind == _ITEM_DONE and self._ended_size + len(data) <= KEPT:
+            self._ended.append(data)
+            self._ended_size += len(data)
         return self._passing()
 
     def _see_end(self, message: dict[str, Any], data: bytes) -> PieceKind:
@@ -183,9 +216,15 @@ def read_usage(response: dict[str, Any]) -> Reported | None:
 
 
 def _is_plain(frames: bytes) -> bool:
-    """Tell that no frame ends the response or fails: those alone carry a response or an error."""
+    """Tell that no frame ends an item or the response or fails: those alone carry a response or an error."""
     rfind = frames.rfind
-    return rfind(b'"response"') < 0 and rfind(b'"error"') < 0 and rfind(b"event: error") < 0 and rfind(b"[DONE]") < 0
+    return (
+        rfind(b'"response"') < 0
+        and rfind(b'"error"') < 0
+        and rfind(b"event: error") < 0
+        and rfind(b"[DONE]") < 0
+        and rfind(b"output_item.done") < 0
+    )
 
 
 def _is_empty_start(kind: str, message: dict[str, Any]) -> bool:
