@@ -19,6 +19,22 @@ def test_a_good_file_is_told_with_what_it_holds(run: Run, folder: Path) -> None:
     assert len(told["fingerprint"]) == 64
 
 
+def test_what_the_file_owns_is_counted_and_its_secrets_are_not_shown(run: Run, folder: Path) -> None:
+    (folder / "headgate.yaml").write_text(
+        "accounts: [acme]\n"
+        "keys: [{name: ci, account: acme, secret: sk-very-secret-of-the-tests, expires: 2020-01-01}]\n"
+        "limits: [{account: acme, usd: 50, per: month}, {key: ci, requests: 9, per: 90m}]\n"
+    )
+    result = run("check")
+    assert "owned by this file: accounts 1, keys 1, limits 2" in result.stdout
+    assert "the key 'ci' of account 'acme' has expired" in result.stdout
+    as_json = run("check", "--json")
+    told = json.loads(as_json.stdout)
+    assert (told["accounts"], told["keys"]) == (["acme"], [{"account": "acme", "name": "ci"}])
+    assert told["limits"] == ["usd per month of account 'acme'", "requests per 90m of key 'ci'"]
+    assert "very-secret" not in result.output + as_json.output
+
+
 def test_every_problem_is_a_line_on_stderr_with_its_place(run: Run, folder: Path) -> None:
     file = folder / "other.yaml"
     file.write_text("servr: {}\nproviders:\n  openai: {kind: opnai}\n")
@@ -67,7 +83,15 @@ def test_no_secret_is_ever_printed(run: Run, folder: Path) -> None:
 
 def test_the_schema_is_json(run: Run) -> None:
     schema = json.loads(run("check", "--schema").stdout)
-    assert set(schema["properties"]) == {"server", "ledger", "providers", "models"}
+    assert set(schema["properties"]) == {
+        "server",
+        "ledger",
+        "providers",
+        "models",
+        "accounts",
+        "keys",
+        "limits",
+    }
 
 
 def test_a_folder_in_the_place_of_the_file_is_a_problem(run: Run, folder: Path) -> None:

@@ -8,9 +8,11 @@ from pathlib import Path
 import pytest
 
 from headgate.config.compile import compile_document, fingerprint
+from headgate.config.discover import Found
 from headgate.config.load import document, parse
 from headgate.config.problems import ConfigError
 from headgate.config.settings import Compiled, Overrides
+from headgate.config.starter import text_of
 from headgate.model.limit import Limit, Per, Scope, Unit
 from headgate.model.owned import Owned, OwnedKey
 from headgate.policy.windows import TOTAL, calendar, rolling
@@ -360,3 +362,10 @@ def test_commands_that_look_into_the_ledger_need_no_variable_of_a_key() -> None:
 def test_no_cap_passes_through_a_float() -> None:
     for digits in ("0.1", "0.7", "1.005", "123456.789012345"):
         assert limit(f"{{account: a, usd: {digits}, per: total}}").cap == int(Decimal(digits) * 10**9)
+
+
+def test_the_limits_that_init_writes_as_comments_can_be_used() -> None:
+    head, begins, rest = text_of(Found()).partition("# limits:\n")
+    assert begins
+    one, two, three, four = owned(head + "limits:\n" + rest.replace("#   -", "  -")).limits
+    assert [limit.unit for limit in (one, two, three, four)] == [Unit.USD, Unit.USD, Unit.USD, Unit.CONCURRENCY]

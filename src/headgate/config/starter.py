@@ -60,6 +60,15 @@ _REAL = """\
 
 """
 
+_LIMITS = """
+# Caps that hold, over all workers and machines. Without one a key may spend what it likes.
+# limits:
+#   - {account: default, usd: 50, per: month}
+#   - {key: default, usd: 2, per: 24h}
+#   - {session: each, usd: 5, per: total}
+#   - {account: default, concurrency: 20}
+"""
+
 
 def text_of(found: Found) -> str:
     """Return the configuration as YAML; it loads without any problem where the environment is as it was found."""
@@ -68,7 +77,7 @@ def text_of(found: Found) -> str:
     else:
         lines = [line for provider in found.providers for line in _provider(provider)]
     chain = "".join(f"#       - {quoted(route)}\n" for route in _chain(found))
-    return "".join([_HEAD, "providers:\n", *lines, _PRICE, _MODELS, chain])
+    return "".join([_HEAD, "providers:\n", *lines, _PRICE, _MODELS, chain, _LIMITS])
 
 
 def quoted(text: str) -> str:

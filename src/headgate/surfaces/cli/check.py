@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from headgate.surfaces.cli.common import ConfigOption, JsonOption, env_file_of
+from headgate.surfaces.cli.common import ConfigOption, JsonOption, env_file_of, now_ns
 from headgate.surfaces.cli.output import PROBLEM, complain, say, say_json
 
 if TYPE_CHECKING:
@@ -51,6 +51,9 @@ def check(
         say(f"found: {', '.join(compiled.found)}")
     for key in ("providers", "models"):
         say(f"{key}: {', '.join(facts[key]) or 'none'}")  # type: ignore[arg-type]
+    owned = compiled.owned
+    if owned.accounts or owned.keys or owned.limits:
+        say(f"owned by this file: accounts {len(owned.accounts)}, keys {len(owned.keys)}, limits {len(owned.limits)}")
     for note in notes:
         say(f"note: {note}")
 
@@ -73,6 +76,9 @@ def _facts(compiled: "Compiled") -> dict[str, object]:
         "fingerprint": compiled.fingerprint,
         "providers": list(compiled.catalog.providers),
         "models": list(compiled.catalog.virtual),
+        "accounts": list(compiled.owned.accounts),
+        "keys": [{"account": key.account, "name": key.name} for key in compiled.owned.keys],
+        "limits": [limit.title for limit in compiled.owned.limits],
         "found": list(compiled.found),
         "simulated": compiled.simulated,
     }
@@ -95,6 +101,11 @@ def _notes(compiled: "Compiled") -> list[str]:
             for route in model.routes
             if route.prices.input is None and route.provider.billing != "subscription"
         ]
+    notes += [
+        f"the key {key.name!r} of account {key.account!r} has expired; give it another 'expires', or leave it out"
+        for key in compiled.owned.keys
+        if key.expires_at is not None and key.expires_at <= now_ns()
+    ]
     if compiled.settings.admin_token is None:
         notes.append("the admin plane is closed: no server.admin_token and no HEADGATE_ADMIN_TOKEN")
     return notes
