@@ -16,7 +16,7 @@ from headgate.ledger import lost_calls
 from headgate.ledger.batch import CALL_ITSELF, tokens_of
 from headgate.ledger.charging import Usage, change, no_book
 from headgate.ledger.engine import Ledger
-from headgate.ledger.errors import LedgerError
+from headgate.ledger.errors import BadRow
 from headgate.ledger.tables import attempts, calls, holds, incarnations, lost_holds
 from headgate.model.limit import HoldFacts
 from headgate.model.records import AttemptRow
@@ -97,11 +97,11 @@ def lose_holds(connection: Connection, dead: Sequence[int]) -> int:
 
 
 def facts_of(call: str, text: str) -> HoldFacts:
-    """Return what a hold is of. Raises LedgerError where it cannot be read."""
+    """Return what a hold is of. Raises BadRow where it cannot be read."""
     try:
         return _decode(text)
     except msgspec.DecodeError as error:
-        raise LedgerError(f"A hold of call {call} cannot be read ({error}); was a newer Headgate here?") from None
+        raise BadRow(f"A hold of call {call} cannot be read ({error}); was a newer Headgate here?") from None
 
 
 def _keep(connection: Connection, rows: Sequence[HoldRow], lost: Sequence[AttemptRow]) -> None:
