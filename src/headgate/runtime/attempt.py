@@ -12,8 +12,9 @@ from headgate.model.route import Route
 from headgate.policy.estimate import Hold
 from headgate.policy.failures import kind_of_status
 from headgate.policy.truth import Ending, settle
-from headgate.protocols.base import WATCH_BYTES, MalformedStream, StreamScanner
+from headgate.protocols.base import MalformedStream, StreamScanner
 from headgate.protocols.failure_cause import failure_cause
+from headgate.protocols.provable import WATCH_BYTES
 from headgate.protocols.translation import Translation
 from headgate.protocols.whole import ANSWER_LIMIT
 from headgate.runtime.clock import Clock
