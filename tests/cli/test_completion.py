@@ -13,6 +13,9 @@ from typer.main import get_command
 
 from headgate.ledger.engine import Ledger
 from headgate.ledger.keys import create_key, revoke_key
+from headgate.ledger.limits import set_limit
+from headgate.model.limit import Limit, Scope, Unit
+from headgate.policy.windows import TOTAL
 from headgate.surfaces.cli.completion import answer
 from headgate.surfaces.cli.main import app
 
@@ -30,6 +33,7 @@ def filled(ledger: Ledger) -> Ledger:
         for account, name in (("acme", "ci"), ("acme", "größe"), ("other", "cd")):
             create_key(connection, account=account, name=name, now=now)
         revoke_key(connection, create_key(connection, account="acme", name="old", now=now).id, now=now)
+        set_limit(connection, Limit(0, Scope.ACCOUNT, "acme", Unit.USD, TOTAL, 1), now)
     rows = [a_call(1, now, model="qwen3:8b", model_asked="fast"), a_call(2, now, model="")]
     record(ledger, [*rows, *(a_call(9 + at, now, model_asked=name) for at, name in enumerate(HOSTILE))])
     ledger.close()
@@ -65,7 +69,12 @@ def in_bash(folder: Path, line: str, breaks: str | None = None) -> list[str]:
     ("words", "values"),
     [
         (["ca"], ["calls"]),
-        (["keys", ""], ["create", "list", "rotate", "revoke"]),
+        (["keys", ""], ["create", "list", "update", "rotate", "revoke"]),
+        (["limits", ""], ["list", "set", "remove", "top"]),
+        (["limits", "set", "--per", "m"], ["month"]),
+        (["limits", "set", "--session", ""], ["each"]),
+        (["limits", "set", "--no"], ["--no-clamp"]),
+        (["limits", "set", "--no-clamp", "--per", "w"], ["week"]),
         (["usage", "--by", ""], ["model", "provider", "key", "day", "account"]),
         (["usage", "--by=mo"], ["--by=model"]),
         (["calls", "--outcome", "b"], ["broken"]),
@@ -106,6 +115,9 @@ def test_every_command_and_every_long_option_is_offered() -> None:
         (["keys", "revoke", "--account", "acme", "c"], ["ci"]),
         (["calls", "--key", ""], ["cd", "ci", "größe", "old"]),
         (["usage", "--account", ""], ["acme", "other"]),
+        (["accounts", "show", ""], ["acme", "other"]),
+        (["limits", "set", "--key", "c"], ["cd", "ci"]),
+        (["limits", "remove", ""], ["1"]),
         (["calls", "--model", ""], ["fast", "gpt-5-mini", "qwen3:8b"]),
         (["keys", "create", "--model", "q"], ["qwen3:8b"]),
         (["calls", "show", "call-1"], ["call-1", *(f"call-{number}" for number in range(10, 18))]),
@@ -132,10 +144,11 @@ def test_the_configuration_names_the_ledger_and_virtual_models(folder: Path) -> 
     there.mkdir()
     (folder / "headgate.db").rename(there / "other.db")
     (there / "h.yaml").write_text(
-        "ledger: {url: 'sqlite:///${NAME:-other}.db'}\nmodels: {smart: {routes: ['a/${NOPE}']}}\n"
+        "ledger: {url: 'sqlite:///${NAME:-other}.db'}\nmodels: {smart: {routes: ['a/${NOPE}']}}\nproviders: {box: {}}\n"
     )
     assert offered("keys", "rotate", "--config", "there/h.yaml", "c") == ["cd", "ci"]
     assert offered("calls", "--config=there/h.yaml", "--model", "") == ["smart", "fast", "gpt-5-mini", "qwen3:8b"]
+    assert offered("limits", "set", "--config", "there/h.yaml", "--provider", "") == ["box"]
     assert offered("keys", "rotate", "c") == []
 
 

@@ -16,7 +16,8 @@ DOC = (Path(__file__).parents[2] / "docs" / "cli.md").read_text(encoding="utf-8"
 
 def commands(command: Any, name: str) -> Iterator[tuple[str, set[str]]]:
     children = getattr(command, "commands", {})
-    options = {option for param in command.params for option in param.opts if option.startswith("-")}
+    spelled = (option for param in command.params for option in (*param.opts, *param.secondary_opts))
+    options = {option for option in spelled if option.startswith("-")}
     if not children or getattr(command, "invoke_without_command", False):
         yield name, options
     for child, inner in children.items():
@@ -52,7 +53,7 @@ def test_every_option_says_what_it_does() -> None:
 
 
 def test_no_command_is_described_by_half_a_sentence(run: Run) -> None:
-    for command in ((), ("keys",), ("calls",)):
+    for command in ((), ("keys",), ("accounts",), ("limits",), ("calls",)):
         result = run(*command, "--help", env={"COLUMNS": "80"})
         listed = result.output.partition("Commands:\n")[2].splitlines()
         assert listed

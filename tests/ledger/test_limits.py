@@ -388,3 +388,26 @@ def test_terms_are_the_epoch_the_identities_and_the_limits_in_force(ledger: Ledg
     later, *rest = ledger.reader().terms(NOW)
     assert later > epoch
     assert rest == [identities, []]
+
+
+def test_a_slip_of_the_pen_in_an_owners_name_is_told(ledger: Ledger) -> None:
+    with ledger.write() as connection:
+        key = keys.create_key(connection, account="acme", name="ci", now=NOW).id
+    for known in (
+        a_limit(),
+        a_limit(scope=Scope.KEY, name="ci"),
+        a_limit(scope=Scope.KEY, name=key, account="acme"),
+        a_limit(scope=Scope.SESSION, name=EACH),
+        a_limit(scope=Scope.SESSION, name="s-1", account="acme"),
+        a_limit(scope=Scope.PROVIDER, name="openai"),
+    ):
+        with ledger.reader().connection() as connection:
+            limits.check_owner(connection, known)
+    for unknown, said in (
+        (a_limit(name="acm"), "accounts list"),
+        (a_limit(scope=Scope.KEY, name="c%"), "keys list"),
+        (a_limit(scope=Scope.KEY, name="ci", account="other"), "accounts list"),
+        (a_limit(scope=Scope.SESSION, name=EACH, account="other"), "accounts list"),
+    ):
+        with ledger.reader().connection() as connection, pytest.raises(UnknownName, match=said):
+            limits.check_owner(connection, unknown)

@@ -14,8 +14,8 @@ from sqlalchemy import Connection
 
 from headgate.ledger.errors import InvalidName, LedgerUnusable, OwnedByFile, UnknownName
 from headgate.ledger.keys import bump_epoch, valid_name
-from headgate.ledger.seeding import seed
-from headgate.ledger.tables import limits
+from headgate.ledger.seeding import key_ids, seed
+from headgate.ledger.tables import accounts, limits
 from headgate.model.identity import ANONYMOUS
 from headgate.model.limit import EACH, MAX_CAP, Limit, Scope, Unit
 from headgate.policy.windows import TOTAL, from_text
@@ -23,18 +23,30 @@ from headgate.policy.windows import TOTAL, from_text
 MAX_ID = 2**63 - 1
 
 
-def set_limit(connection: Connection, limit: Limit, now: int) -> Limit:
+def set_limit(connection: Connection, limit: Limit, now: int, *, keep_clamp: bool = False) -> Limit:
     """Create a limit of the store, or give the one of this identity another cap and clamp; return it with its id.
 
     A new one counts what was spent before in its present window; one that was removed comes back with its balances.
-    Raises InvalidName, OwnedByFile.
+    `keep_clamp`: the clamp of one that is in force stays as it is. Raises InvalidName, OwnedByFile.
     """
     wanted = checked(limit)
     bump_epoch(connection)
     row = _find(connection, wanted)
     if row is not None and row.removed_at is None and row.source == "file":
         raise OwnedByFile(f"The limit {wanted.title} belongs to the configuration file; change it there.")
-    return _put(connection, msgspec.structs.replace(wanted, source="store"), row, now)
+    clamp = bool(row.clamp) if keep_clamp and row is not None and row.removed_at is None else wanted.clamp
+    return _put(connection, msgspec.structs.replace(wanted, source="store", clamp=clamp), row, now)
+
+
+def check_owner(connection: Connection, limit: Limit) -> None:
+    """Raise UnknownName where the limit's account is not there, or no key that it could be of: a slip of the pen."""
+    account = limit.name if limit.scope is Scope.ACCOUNT else limit.account
+    if account and connection.scalar(sa.select(accounts.c.name).where(accounts.c.name == account)) is None:
+        raise UnknownName(
+            f"There is no account {account!r}; see: headgate accounts list, or make it: headgate accounts create NAME"
+        )
+    if limit.scope is Scope.KEY and not key_ids(connection, limit):
+        raise UnknownName(f"There is no key {limit.name!r} that works; see: headgate keys list")
 
 
 def place(connection: Connection, limit: Limit, now: int) -> Limit:

@@ -20,6 +20,10 @@ WHERE (:account IS NULL OR account = :account) AND (:all OR revoked_at IS NULL)
 ORDER BY name, account LIMIT :most
 """
 _ACCOUNTS = "SELECT name, '' FROM accounts ORDER BY name LIMIT :most"
+_LIMITS = """
+SELECT id, scope || ' ' || name || ', ' || unit || ' per ' || per FROM limits
+WHERE removed_at IS NULL AND source = 'store' ORDER BY id DESC LIMIT :most
+"""
 _MODELS = """
 SELECT DISTINCT name, '' FROM (
     SELECT model AS name FROM (SELECT model FROM calls ORDER BY started_at DESC LIMIT :recent)
@@ -43,6 +47,10 @@ class Names:
     def accounts(self) -> list[tuple[str, str]]:
         """Return the names of accounts."""
         return list(self._ask(_ACCOUNTS))
+
+    def limits(self) -> list[tuple[str, str]]:
+        """Return the ids of the store's limits, newest first, with what they are."""
+        return list(self._ask(_LIMITS))
 
     def models(self) -> list[tuple[str, str]]:
         """Return the models that recent calls asked for or were answered by."""

@@ -88,7 +88,7 @@ def _children(command: Any) -> dict[str, Any]:
 
 def _option(command: Any, name: str) -> Any:
     options = (param for param in command.params if param.param_type_name == "option")
-    return next((option for option in options if name in option.opts), None)
+    return next((option for option in options if name in (*option.opts, *option.secondary_opts)), None)
 
 
 def _options(place: _Place) -> list[Candidate]:
@@ -97,7 +97,7 @@ def _options(place: _Place) -> list[Candidate]:
         for option in place.command.params
         if option.param_type_name == "option" and not option.hidden
         if option.multiple or option.name not in place.given
-        for spelling in option.opts
+        for spelling in (*option.opts, *option.secondary_opts)
         if spelling.startswith("--")
     ]
     return [*found, ("--help", "Show this message and exit.")]
@@ -133,6 +133,9 @@ class _Setting:
     def virtual(self) -> list[Candidate]:
         return [(str(name), "virtual model") for name in self._section("models")]
 
+    def providers(self) -> list[Candidate]:
+        return [(str(name), "") for name in self._section("providers")]
+
     def ask(self, question: Callable[[Names], list[Candidate]]) -> list[Candidate]:
         """Return what the ledger answers; nothing where there is none, or one that is no SQLite file."""
         url = str(self._section("ledger").get("url", f"{_SQLITE}headgate.db"))
@@ -153,7 +156,7 @@ class _Setting:
 
 
 def _keys(place: _Place) -> list[Candidate]:
-    revoked = place.command.name not in {"rotate", "revoke"}
+    revoked = place.command.name not in {"rotate", "revoke", "update", "set"}
     return _Setting(place).ask(lambda names: names.keys(place.given.get("account"), revoked=revoked))
 
 
@@ -173,8 +176,12 @@ _SOURCES: dict[str, Callable[[_Place], list[Candidate]]] = {
     "key": _keys,
     "log_level": _fixed(*LOG_LEVELS),
     "model": _models,
+    "limit_id": lambda place: _Setting(place).ask(Names.limits),
     "models": _models,
     "outcome": _fixed(*Outcome),
+    "per": _fixed("total", "day", "week", "month", "1h", "24h", "7d"),
+    "provider": lambda place: _Setting(place).providers(),
+    "session": _fixed("each"),
     "shell": _fixed(*SHELLS),
     "since": _fixed("1h", "24h", "7d", "30d", "all"),
 }

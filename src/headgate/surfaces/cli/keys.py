@@ -1,4 +1,4 @@
-"""`headgate keys`: create, list, rotate, revoke."""
+"""`headgate keys`: create, list, update, rotate, revoke."""
 
 import secrets
 from typing import TYPE_CHECKING, Annotated
@@ -13,7 +13,9 @@ from headgate.surfaces.cli.progress import waiting
 if TYPE_CHECKING:
     from headgate.ledger.keys import NewKey
 
-app = typer.Typer(help="Keys of clients: create, list, rotate, revoke.", no_args_is_help=True, rich_markup_mode=None)
+app = typer.Typer(
+    help="Keys of clients: create, list, update, rotate, revoke.", no_args_is_help=True, rich_markup_mode=None
+)
 
 KeyArgument = Annotated[str, typer.Argument(metavar="KEY", help="The key's id or name.")]
 AccountOption = Annotated[
@@ -83,6 +85,44 @@ def list_(account: AccountOption = None, json: JsonOption = False, config: Confi
             for key in keys
         ],
     )
+
+
+@app.command()
+def update(
+    key: KeyArgument,
+    *,
+    models: Annotated[
+        list[str] | None,
+        typer.Option("--model", "-m", metavar="PATTERN", help="A model it may use from now on; repeatable."),
+    ] = None,
+    all_models: Annotated[bool, typer.Option("--all-models", help="It may use all models from now on.")] = False,
+    expires: Annotated[
+        str | None, typer.Option("--expires", metavar="DURATION|never", help="When it ends from now, or never.")
+    ] = None,
+    account: AccountOption = None,
+    json: JsonOption = False,
+    config: ConfigOption = None,
+) -> None:
+    """Change the models a key may use, or when it ends."""
+    from headgate.ledger.keys import UNCHANGED, find_key, list_keys, update_key
+
+    if models and all_models:
+        raise typer.BadParameter("give models or --all-models, not both", param_hint="--all-models")
+    if not models and not all_models and expires is None:
+        raise typer.BadParameter("say what to change: --model, --all-models or --expires", param_hint="KEY")
+    now = now_ns()
+    allowed = None if all_models else models or UNCHANGED
+    end = UNCHANGED if expires is None else None if expires == "never" else now + duration_of(expires, "--expires")
+    with waiting("writing to the ledger"), ledger_of(config) as ledger, ledger.write() as connection:
+        found = find_key(connection, key, account=account)
+        update_key(connection, found, allowed_models=allowed, expires_at=end)
+        info = next(info for info in list_keys(connection, now=now) if info.id == found)
+    if json:
+        say_json(shown.key(info, now))
+        return
+    allows = "all models" if info.allowed_models is None else ", ".join(info.allowed_models)
+    ends = "never ends" if info.expires_at is None else f"ends at {moment_text(info.expires_at)} UTC"
+    say(f"{info.name} ({info.id}) may use {allows} and {ends}.")
 
 
 @app.command()

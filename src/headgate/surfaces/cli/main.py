@@ -10,7 +10,7 @@ from typing import Annotated, Any, TextIO
 import typer
 from typer.core import TyperGroup
 
-from headgate.surfaces.cli import calls, check, completion, demo, init, keys, serve, sim, usage
+from headgate.surfaces.cli import accounts, calls, check, completion, demo, init, keys, limits, serve, sim, usage
 from headgate.surfaces.cli.output import PROBLEM, USAGE, Complaint, complain
 
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO})
@@ -146,6 +146,8 @@ app.command("sim")(sim.sim)
 app.command("check")(check.check)
 app.command("init")(init.init)
 app.add_typer(keys.app, name="keys")
+app.add_typer(accounts.app, name="accounts")
+app.add_typer(limits.app, name="limits")
 app.add_typer(calls.app, name="calls")
 app.command("usage")(usage.usage)
 app.command("completion")(completion.completion)

@@ -1,0 +1,300 @@
+"""`headgate limits`: list, set, remove, top."""
+
+import sys
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from headgate.surfaces import shown_limits
+from headgate.surfaces.cli.common import ConfigOption, JsonOption, ledger_of, now_ns
+from headgate.surfaces.cli.output import moment_text, say, say_json, table, usd_text
+from headgate.surfaces.cli.progress import waiting
+
+if TYPE_CHECKING:
+    from headgate.ledger.engine import Ledger
+    from headgate.ledger.limit_views import KeyName
+    from headgate.model.limit import Limit, Standing
+
+app = typer.Typer(
+    help="Limits of spending and use: list, set, remove, top.", no_args_is_help=True, rich_markup_mode=None
+)
+
+MOST = 10_000
+_BAR = 10
+
+AccountWord = Annotated[
+    str | None, typer.Option("--account", "-a", metavar="ACCOUNT", help="The account; or whose key or session it is.")
+]
+KeyWord = Annotated[str | None, typer.Option("--key", metavar="KEY", help="The key, by id or name.")]
+ModelWord = Annotated[
+    str | None, typer.Option("--model", "-m", metavar="PATTERN", help="Only the key's calls to models such as 'gpt-*'.")
+]
+ProviderWord = Annotated[
+    str | None, typer.Option("--provider", metavar="PROVIDER", help="The provider, for all accounts together.")
+]
+SessionWord = Annotated[
+    str | None, typer.Option("--session", metavar="each|ID", help="Each session by itself, or one of an account.")
+]
+UsdWord = Annotated[str | None, typer.Option("--usd", metavar="AMOUNT", help="So many USD, such as 50 or 0.25.")]
+TokensWord = Annotated[str | None, typer.Option("--tokens", metavar="COUNT", help="So many tokens, in and out.")]
+RequestsWord = Annotated[str | None, typer.Option("--requests", metavar="COUNT", help="So many calls.")]
+ConcurrencyWord = Annotated[str | None, typer.Option("--concurrency", metavar="COUNT", help="So many calls at once.")]
+PerWord = Annotated[
+    str | None,
+    typer.Option("--per", metavar="WINDOW", help="total, day, week, month, or a duration that slides, such as 24h."),
+]
+ZoneWord = Annotated[
+    str | None, typer.Option("--zone", metavar="ZONE", help="Where a day, week or month begins; UTC if left out.")
+]
+ClampWord = Annotated[
+    bool | None,
+    typer.Option("--clamp/--no-clamp", help="Lower an output maximum that a client asked for, if it would fit."),
+]
+
+
+@app.command("list")
+def list_(
+    everything: Annotated[bool, typer.Option("--all", help="Those that were removed, too.")] = False,
+    json: JsonOption = False,
+    config: ConfigOption = None,
+) -> None:
+    """List limits, those of the configuration file too."""
+    from headgate.ledger.limits import list_limits
+
+    with waiting("reading the ledger"), ledger_of(config) as ledger, ledger.reader().connection() as connection:
+        in_force = list_limits(connection)
+        found = list_limits(connection, everything=True) if everything else in_force
+    if json:
+        for limit in found:
+            removed = {"removed": limit not in in_force} if everything else {}
+            say_json(shown_limits.limit(limit) | removed)
+        return
+    if not found:
+        say("There are no limits yet; set one with: headgate limits set --account NAME --usd 50 --per month")
+        return
+    columns = ["id", "scope", "name", "account", "models", "cap", "per", "zone", "clamp", "source"]
+    table([*columns, *(["state"] if everything else [])], [_row(limit, in_force, everything) for limit in found])
+
+
+def _row(limit: "Limit", in_force: "list[Limit]", everything: bool) -> tuple[str, ...]:
+    told = shown_limits.limit(limit)
+    return (
+        str(limit.id),
+        limit.scope.value,
+        limit.name,
+        told["account"] or "any",
+        limit.pattern or "all",
+        amount_text(limit, limit.cap),
+        told["per"] or "-",
+        told["zone"] or "-",
+        "yes" if limit.clamp else "no",
+        limit.source,
+        *((("in force" if limit in in_force else "removed"),) if everything else ()),
+    )
+
+
+@app.command("set")
+def set_(
+    *,
+    account: AccountWord = None,
+    key: KeyWord = None,
+    model: ModelWord = None,
+    provider: ProviderWord = None,
+    session: SessionWord = None,
+    usd: UsdWord = None,
+    tokens: TokensWord = None,
+    requests: RequestsWord = None,
+    concurrency: ConcurrencyWord = None,
+    per: PerWord = None,
+    zone: ZoneWord = None,
+    clamp: ClampWord = None,
+    json: JsonOption = False,
+    config: ConfigOption = None,
+) -> None:
+    """Set a limit, or give the one with the same words another amount.
+
+    A new one counts what was spent before in its present window.
+    """
+    from headgate.ledger.limits import check_owner, set_limit
+
+    wanted = _limit_of(
+        account=account,
+        key=key,
+        model=model,
+        provider=provider,
+        session=session,
+        usd=usd,
+        tokens=tokens,
+        requests=requests,
+        concurrency=concurrency,
+        per=per,
+        zone=zone,
+        clamp=bool(clamp),
+    )
+    now = now_ns()
+    with waiting("writing to the ledger"), ledger_of(config) as ledger:
+        with ledger.write() as connection:
+            check_owner(connection, wanted)
+            made = set_limit(connection, wanted, now, keep_clamp=clamp is None)
+        standings, names = _stand(ledger, now, 3, made.id)
+    if json:
+        say_json(shown_limits.limit(made))
+        return
+    per = "" if shown_limits.limit(made)["per"] is None else f" per {made.window.text}"
+    say(f"Limit {made.id}: {amount_text(made, made.cap)}{per} of {made.title.partition(' of ')[2]}.")
+    for standing in standings:
+        spent, held = (amount_text(made, amount) for amount in (standing.spent, standing.held))
+        say(f"So far {subject_text(standing, names)}: {spent} spent, {held} held.")
+
+
+@app.command()
+def remove(
+    limit_id: Annotated[int | None, typer.Argument(metavar="[ID]", help="The limit's id, or the words it has.")] = None,
+    *,
+    account: AccountWord = None,
+    key: KeyWord = None,
+    model: ModelWord = None,
+    provider: ProviderWord = None,
+    session: SessionWord = None,
+    usd: UsdWord = None,
+    tokens: TokensWord = None,
+    requests: RequestsWord = None,
+    concurrency: ConcurrencyWord = None,
+    per: PerWord = None,
+    zone: ZoneWord = None,
+    clamp: ClampWord = None,
+    json: JsonOption = False,
+    config: ConfigOption = None,
+) -> None:
+    """Remove a limit, by its id or by the words it was set with.
+
+    It keeps its count: set again, it goes on from there.
+    """
+    from headgate.ledger.limits import remove_limit
+
+    words = {
+        "account": account,
+        "key": key,
+        "model": model,
+        "provider": provider,
+        "session": session,
+        "usd": usd,
+        "tokens": tokens,
+        "requests": requests,
+        "concurrency": concurrency,
+        "per": per,
+        "zone": zone,
+    }
+    if limit_id is not None and any(word is not None for word in words.values()):
+        raise typer.BadParameter("give the id or the words of the limit, not both", param_hint="ID")
+    which = _limit_of(**words, clamp=bool(clamp)) if limit_id is None else limit_id
+    with waiting("writing to the ledger"), ledger_of(config) as ledger, ledger.write() as connection:
+        found = remove_limit(connection, which, now_ns())
+    if json:
+        say_json({"id": found, "state": "removed"})
+    else:
+        say(f"The limit {found} is removed. Running gateways heed it no more with their next call.")
+
+
+@app.command()
+def top(
+    most: Annotated[
+        int, typer.Option("--limit", "-n", metavar="COUNT", min=1, max=MOST, help="How many at most.")
+    ] = 20,
+    json: JsonOption = False,
+    config: ConfigOption = None,
+) -> None:
+    """Show how limits stand, the fullest first."""
+    now = now_ns()
+    with waiting("reading the ledger"), ledger_of(config) as ledger:
+        standings, names = _stand(ledger, now, most)
+    if json:
+        for standing in standings:
+            say_json(shown_limits.standing(standing, names))
+        return
+    if not standings:
+        say("There are no limits yet; set one with: headgate limits set --account NAME --usd 50 --per month")
+        return
+    standing_table(standings, names)
+
+
+def standing_table(standings: "list[Standing]", names: shown_limits.Names) -> None:
+    """Print how limits stand, one a line."""
+    rows = [
+        (
+            str(standing.limit.id),
+            subject_text(standing, names),
+            standing.limit.pattern or "all",
+            f"{standing.limit.unit.value}/{shown_limits.limit(standing.limit)['per'] or 'at once'}",
+            amount_text(standing.limit, standing.limit.cap),
+            amount_text(standing.limit, standing.spent),
+            amount_text(standing.limit, standing.held),
+            amount_text(standing.limit, standing.left),
+            bar(standing),
+            "-" if standing.resets_at is None else moment_text(standing.resets_at),
+        )
+        for standing in standings
+    ]
+    amounts = ["cap", "spent", "held", "left"]
+    table(["id", "limit of", "models", "unit/per", *amounts, "used", "resets"], rows, numeric=["id", *amounts])
+
+
+def subject_text(standing: "Standing", names: shown_limits.Names) -> str:
+    """Return whose balance this is, for people."""
+    told = shown_limits.subject(standing, names)
+    if "session" in told:
+        return f"session {told['session']} of {told['account']}"
+    if "key" in told:
+        return f"key {told['key_name']} of {told['account']}" if "key_name" in told else f"key {told['key']}"
+    return " ".join(*told.items())
+
+
+def amount_text(limit: "Limit", amount: int) -> str:
+    """Return an amount of a limit for people."""
+    from headgate.model.limit import Unit
+
+    if limit.unit is Unit.USD:
+        return usd_text(amount)
+    return f"{amount} {'at once' if limit.unit is Unit.CONCURRENCY else limit.unit.value}"
+
+
+def bar(standing: "Standing") -> str:
+    """Return what is used of a cap, as a bar and per cent rounded down; what is more than none shows."""
+    from headgate.ledger.limit_views import fullness
+
+    share = min(fullness(standing), 1.0)
+    filled = int(share * _BAR) or int(share > 0)
+    full, empty = _blocks()
+    return f"{full * filled}{empty * (_BAR - filled)} {int(share * 100):3d}%"
+
+
+def _blocks() -> tuple[str, str]:
+    try:
+        "\u2588\u2591".encode(sys.stdout.encoding or "ascii")
+    except UnicodeEncodeError:
+        return "#", "."
+    return "\u2588", "\u2591"
+
+
+def _stand(
+    ledger: "Ledger", now: int, most: int, limit: int | None = None
+) -> "tuple[list[Standing], dict[str, KeyName]]":
+    from headgate.ledger.limit_views import fullest, key_names
+    from headgate.ledger.tables import limits
+    from headgate.model.limit import Scope
+
+    where = [] if limit is None else [limits.c.id == limit]
+    with ledger.reader().connection() as connection:
+        found = fullest(connection, now, most, *where)
+        of_keys = (standing.subject for standing in found if standing.limit.scope is Scope.KEY)
+        return found, key_names(connection, of_keys)
+
+
+def _limit_of(**words: Any) -> "Limit":
+    """Return the limit of these words, the fields of Words; a usage error where they say none."""
+    from headgate.surfaces.limit_words import Words, WrongWord, limit_of
+
+    try:
+        return limit_of(Words(**words))
+    except WrongWord as error:
+        raise typer.BadParameter(f"{error}", param_hint=f"--{error.field}") from None
