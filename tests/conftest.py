@@ -11,10 +11,15 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import cast
 
+import hypothesis
 import psycopg
 import pytest
 
 from headgate.ledger.engine import Ledger, open_ledger
+
+# How long an example takes says how busy the machine is.
+hypothesis.settings.register_profile("headgate", deadline=None)
+hypothesis.settings.load_profile("headgate")
 
 
 @pytest.fixture(scope="session")

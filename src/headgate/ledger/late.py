@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy import Connection
 
+from headgate.ledger import corrections, lost_calls
 from headgate.ledger.batch import Work
 from headgate.model.limit import Grant
 
@@ -13,8 +14,6 @@ def settle_late(connection: Connection, work: Work, incarnation: int, now: int) 
 
     Safe to do again: a correction that is there already adds nothing.
     """
-    from headgate.ledger import corrections  # noqa: PLC0415
-
     call = work.call
     for attempt, grant in zip(work.attempts, work.grants, strict=False):
         if grant is not None and grant.incarnation != incarnation:
@@ -22,6 +21,14 @@ def settle_late(connection: Connection, work: Work, incarnation: int, now: int) 
             corrections.settle_late(connection, attempt, grant, call, now)
     if work.released is not None:
         corrections.release_late(connection, work.released, now)
+
+
+def replace_lost(connection: Connection, work: Work) -> bool:
+    """Put a call's row in the place of one that the loss of an earlier attempt has left; say whether there was one."""
+    if work.call is None or not lost_calls.replace_lost(connection, work.call, work.attempts):
+        return False
+    work.call = None
+    return True
 
 
 def left_of(work: Work, incarnation: int) -> None:

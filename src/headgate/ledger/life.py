@@ -10,7 +10,7 @@ from headgate.ledger import incarnations
 from headgate.ledger.batch import Batch, Head, Work
 from headgate.ledger.engine import Ledger
 from headgate.ledger.errors import BadRow, StoreAbsent
-from headgate.ledger.late import left_of, settle_late
+from headgate.ledger.late import left_of, replace_lost, settle_late
 from headgate.ledger.memory import Memory
 from headgate.ledger.store import Clock, Store
 
@@ -70,6 +70,13 @@ class Life:
         _log.warning("incarnation %d was declared dead; taking a new one", old.id)
         self._memory.forget()
         self.counter = 0
+
+    def replace_lost(self, batch: Batch) -> bool:
+        """Whether a row that was refused stood where a lost call's did, and has replaced it."""
+        with self._ledger.write() as connection:
+            found = [work for work in batch.works if replace_lost(connection, work)]
+        batch.look_again()
+        return bool(found)
 
     def retire(self) -> None:
         """End: nothing is in flight any more."""

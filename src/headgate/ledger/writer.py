@@ -203,9 +203,15 @@ class Writer:
         self._waiting_since = time.monotonic()
         pause = _FIRST_PAUSE
         in_doubt = False
+        refused: BadRow | None = None
+        replaced = False
         while True:
             try:
                 self._store.open()
+                if refused is not None and not replaced:
+                    replaced = self._life.replace_lost(batch)
+                    if not replaced:
+                        break
                 if in_doubt and self._life.is_in():
                     self._deliver(batch, Head(self._life.counter + 1, self._epoch))
                     return None
@@ -215,14 +221,19 @@ class Writer:
                     self._life.begin_again()
                     continue
             except BadRow as error:
-                self._waiting_since = math.inf
-                return error
+                if refused is None and len(batch.works) == 1:
+                    refused = error
+                    continue
+                refused = error
+                break
             except LedgerUnusable as error:
                 in_doubt = True
                 pause = self._wait(error, pause, batch)
                 continue
             self._deliver(batch, head)
             return None
+        self._waiting_since = math.inf
+        return refused
 
     def _wait(self, error: LedgerUnusable, pause: float, batch: Batch) -> float:
         """Sleep before the next try; return the next pause. Raises the error when closing takes too long."""
