@@ -15,7 +15,7 @@ from headgate.model.usage import Reported, Usage
 from headgate.protocols.failure_cause import Cause, failure_cause
 from headgate.protocols.failure_text import failure_text
 from headgate.protocols.json_object import is_object, members_of
-from headgate.protocols.provable import BYTES_A_TOKEN
+from headgate.protocols.provable import BYTES_A_TOKEN, usage_at_cap
 from headgate.protocols.sse import FrameSplitter, is_frame, parse_frame
 
 QUICK_LIMIT: Final = 1024 * 1024
@@ -127,16 +127,13 @@ class StreamScanner(ABC):
         return 0
 
     def watch(self) -> None:
-        """Count the text of what comes from now on, for `provable_output`; every frame costs a parse then."""
+        """Count the text that comes from now on, for `provable_output`; every frame costs a parse then."""
         self._watching = True
         self._open = False
 
     @property
     def provable_output(self) -> int:
-        """Output tokens of all choices that are certain: those reported so far, or what the text seen by `watch` takes.
-
-        It changes only with a `feed` that returns pieces.
-        """
+        """Output tokens that are certain, of all choices: reported so far, or in the text since `watch`."""
         if self._unread:
             self._unread = False
             reported = self._usage()
@@ -148,9 +145,8 @@ class StreamScanner(ABC):
     def capped(self, output_tokens: int, input_tokens: int | None = None) -> bytes:
         """Return the frames that end the stream now, as its vendor ends one that has reached its maximum.
 
-        They follow all that `feed` has returned. `output_tokens` is what the usage says, with what the upstream has
-        said of the input; where it has said nothing `input_tokens`. Where both are unknown there is no usage but
-        Anthropic's, which has a count of output alone. b"" after a terminal frame.
+        They follow all that `feed` has returned; b"" after a terminal frame. Their usage is `output_tokens` and what
+        the upstream has said of the input, else `input_tokens`; none, but Anthropic's count of output, without either.
         """
 
     def unfinished(self) -> list[int]:
@@ -159,11 +155,7 @@ class StreamScanner(ABC):
 
     def capped_usage(self, output_tokens: int, input_tokens: int | None) -> Usage | None:
         """Return the usage that the end of a stopped stream says, None where the input is unknown."""
-        usage = self.partial()
-        if usage is None:
-            return None if input_tokens is None else Usage(input=input_tokens, output=output_tokens)
-        reasoning = min(usage.reasoning, output_tokens)
-        return msgspec.structs.replace(usage, output=output_tokens, output_audio=0, reasoning=reasoning)
+        return usage_at_cap(self.partial(), output_tokens, input_tokens)
 
     @abstractmethod
     def _usage(self) -> Reported | None: ...
@@ -182,7 +174,7 @@ class StreamScanner(ABC):
 
     def _scan(self, chunk: bytes) -> list[Piece]:
         pieces = self._sort(self._splitter.feed(chunk))
-        self._open = self.content_seen and not self.terminal_seen and not self._splitter.pending and not self._watching
+        self._open = self.content_seen and not (self.terminal_seen or self._splitter.pending or self._watching)
         return pieces
 
     def _sort(self, frames: list[bytes]) -> list[Piece]:

@@ -2,6 +2,10 @@
 
 from typing import Final
 
+import msgspec
+
+from headgate.model.usage import Usage
+
 BYTES_A_TOKEN: Final = 32
 """A text has at least a token for so many of its bytes (UTF-8).
 
@@ -14,3 +18,14 @@ WATCH_BYTES: Final = 512
 
 Frames themselves prove nothing: logprobs, padding and what servers' tools return are in them too.
 """
+
+
+def usage_at_cap(reported: Usage | None, output_tokens: int, input_tokens: int | None) -> Usage | None:
+    """Return the usage that the end of a stopped stream says: what was reported of the input, else `input_tokens`.
+
+    None where the input is unknown.
+    """
+    if reported is None:
+        return None if input_tokens is None else Usage(input=input_tokens, output=output_tokens)
+    reasoning = min(reported.reasoning, output_tokens)
+    return msgspec.structs.replace(reported, output=output_tokens, output_audio=0, reasoning=reasoning)
