@@ -5,14 +5,20 @@ The last behaviour is that of all further lives. FOLDER gets a file `INDEX-LIFE`
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
 import socket
 import sys
+import threading
+import time
 from pathlib import Path
 
 READY = b'{"type":"Ready","incarnation":%d}\n'
+SLOW = 1.5
+"""Seconds that a worker takes which need not say anything."""
+BETWEEN = 0.05
 BEAT = b'{"type":"Beat","metrics":{"in_flight":3,"uncommitted":2,"refused":{"path_not_found":5}}}\n'
 
 
@@ -21,6 +27,14 @@ def put(path: Path, content: bytes) -> None:
     part = path.with_name(f".{path.name}")
     part.write_bytes(content)
     part.replace(path)
+
+
+def beat(control: socket.socket) -> None:
+    """Say that it lives, until nobody listens."""
+    with contextlib.suppress(OSError):
+        while True:
+            control.sendall(BEAT)
+            time.sleep(BETWEEN)
 
 
 def main() -> int:
@@ -49,10 +63,17 @@ def main() -> int:
             lines.close()
             control.close()
             signal.pause()
+    if behaviour == "slow":
+        time.sleep(SLOW)
     control.sendall(READY % life + BEAT)
+    if behaviour == "beats":
+        threading.Thread(target=beat, args=(control,), daemon=True).start()
     for number, line in enumerate(lines):
         put(folder / f"said-{index}-{life}-{number}", line)
         if json.loads(line)["type"] == "Drain":
+            if behaviour == "lingers":
+                time.sleep(SLOW)
+                put(folder / "lingered", b"")
             return 0
     return 0
 

@@ -20,6 +20,7 @@ from headgate.runtime import respawn, supervisor
 from headgate.runtime.clock import SYSTEM
 from headgate.runtime.control import Drain, Fixed, Message, Reload, Start
 from headgate.runtime.supervisor import StartFailed, Supervisor
+from headgate.runtime.watchman import TICK_NS, Watchman
 
 PRETEND = Path(__file__).with_name("pretend_worker.py")
 FIXED = Fixed("127.0.0.1", 1, "sqlite:///none", "call", "none", "info")
@@ -35,9 +36,11 @@ def start(config: str) -> Callable[[int], Start]:
     return lambda index: Start(index, FIXED, "headgate.yaml", "/", config, NO_OVERRIDES)
 
 
-def supervised(folder: Path, *behaviours: str, count: int = 1, drain: int = 60 * SECOND_NS) -> Supervisor:
+def supervised(
+    folder: Path, *behaviours: str, count: int = 1, drain: int = 60 * SECOND_NS, watchman: Watchman | None = None
+) -> Supervisor:
     command = [sys.executable, "-S", str(PRETEND), str(folder), *behaviours]
-    return Supervisor(command, count, start("first: 1"), SYSTEM, drain)
+    return Supervisor(command, count, start("first: 1"), SYSTEM, drain, watchman)
 
 
 @contextlib.asynccontextmanager
@@ -197,3 +200,29 @@ async def test_a_worker_that_closes_its_channel_and_stays_is_killed(
     monkeypatch.setattr(supervisor, "REAP_GRACE_NS", 1_000_000)
     async with running(supervised(tmp_path, "hangs", "serve")) as made:
         await until(lambda: [one["incarnation"] for one in made.workers()] == [2])
+
+
+async def test_a_worker_that_falls_silent_is_killed_and_one_that_beats_is_not(tmp_path: Path) -> None:
+    watchman = Watchman(silence=4 * TICK_NS, gap=SECOND_NS * 60)
+    async with running(supervised(tmp_path, "beats", count=2, watchman=watchman)) as made:
+        await made.ready.wait()
+        first, second = made.workers()
+        os.kill(first["pid"], signal.SIGSTOP)
+        await until(lambda: made.workers()[0]["incarnation"] == 2)
+        assert made.workers()[1] == second
+    assert lives(tmp_path, 1) == 1
+
+
+async def test_a_worker_that_does_not_serve_yet_may_be_silent(tmp_path: Path) -> None:
+    watchman = Watchman(silence=1, gap=SECOND_NS * 60)
+    async with running(supervised(tmp_path, "slow", watchman=watchman)) as made:
+        await made.ready.wait()
+        assert lives(tmp_path, 0) == 1
+
+
+async def test_nobody_is_killed_for_silence_in_a_drain(tmp_path: Path) -> None:
+    watchman = Watchman(silence=4 * TICK_NS, gap=SECOND_NS * 60)
+    async with running(supervised(tmp_path, "lingers", watchman=watchman)) as made:
+        await made.ready.wait()
+        made.stop()
+    assert (tmp_path / "lingered").exists()
