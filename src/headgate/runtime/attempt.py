@@ -160,7 +160,7 @@ class Attempt:
         )
         settled = settle(self._held, route, ending)
         usage, cost, held = settled.usage, settled.cost, self._held.nano
-        over = 0 if self.grant is None or held is None or cost.nano is None else max(0, cost.nano - held)
+        over = 0 if self._most is None or held is None or cost.nano is None else max(0, cost.nano - held)
         return AttemptRow(
             call,
             self.no,

@@ -29,6 +29,8 @@ from headgate.runtime.transport import Transport, session_of
 from headgate.runtime.waiting import Waiting
 
 HOLD_GRANTED = HoldGranted()
+NOTED_AFTER_NS = 1_000_000_000
+"""The age at which an attempt that no limit holds for is noted in the ledger; what ends sooner needs no note."""
 REVOKED = Failure(FailureKind.LIMITED, "This API key was revoked or has expired.", told=ErrorKind.INVALID_API_KEY)
 _NO_OUTPUT = frozenset({Endpoint.EMBEDDINGS, Endpoint.COUNT_TOKENS})
 
@@ -41,6 +43,7 @@ class Holding(Interrupted):
         "_grants",
         "_handed",
         "_model",
+        "_noted",
         "_rows",
         "_seen",
         "_session",
@@ -59,6 +62,7 @@ class Holding(Interrupted):
         self._handed = 0
         self._whole: Grant | None = None
         self._seen: Visible | None = None
+        self._noted: Attempt | None = None
 
     async def _begin_attempt(self, command: HoldCommand) -> Event:
         """Make ready what goes to a route, and hold for it where a limit applies."""
@@ -214,6 +218,34 @@ class Holding(Interrupted):
         whole, self._whole = self._whole, None
         if whole is not None:
             self.gate.ledger.submit(Work(self.principal.account, self.principal.key, ended=whole))
+
+    def expire(self, now: int) -> None:
+        super().expire(now)
+        attempt = self._attempt
+        if attempt is None or attempt.grant is not None or attempt is self._noted or len(self._rows) == attempt.no:
+            return
+        if now - attempt.began > NOTED_AFTER_NS:
+            self._noted = attempt
+            self._note(attempt)
+
+    def _note(self, attempt: Attempt) -> None:
+        """Let the ledger know of an attempt that no limit holds for: if this worker dies, it is lost by name."""
+        waiter: asyncio.Future[Answer | None] = self.gate.loop.create_future()
+        waiter.add_done_callback(lambda done: self._take_note(attempt, done))
+        ask = self._ask_for(attempt.route, attempt.out, (), ())
+        ask.no = attempt.no
+        self.gate.ledger.submit(Work(self.principal.account, self.principal.key, ask=ask, waiter=waiter))
+
+    def _take_note(self, attempt: Attempt, done: "asyncio.Future[Answer | None]") -> None:
+        if done.cancelled() or done.exception() is not None:
+            return
+        match done.result():
+            case Grant() as grant if attempt is self._attempt and len(self._rows) < attempt.no:
+                attempt.grant = grant
+            case Grant() as grant:
+                self._release(grant)
+            case _:
+                self._noted = None  # keys or limits had changed: once more at the next look
 
     def _hand_over(self, row: CallRow) -> None:
         """Give the ledger the call and all of its attempts that it does not have yet."""
