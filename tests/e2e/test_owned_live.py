@@ -1,6 +1,8 @@
 """Accounts, keys and limits of the file, edited while the gateway runs."""
 
+import sqlite3
 import subprocess
+from contextlib import closing
 from pathlib import Path
 
 import httpx2
@@ -92,3 +94,15 @@ def test_a_first_start_with_a_key_in_the_file_makes_no_other(tmp_path: Path) -> 
         with gateway:
             until_status(gateway, FIRST, 200)
             assert [info.name for info in gateway.read(lambda reader: reader.keys(0))] == ["ci"]
+
+
+def test_a_file_that_changed_while_the_ledger_was_locked_is_in_force_once_it_is_free(tmp_path: Path) -> None:
+    with SimThread(seed=8) as sim, Gateway(tmp_path, config=owning(sim)) as gateway:
+        until_status(gateway, FIRST, 200)
+        with closing(sqlite3.connect(tmp_path / "headgate.db", isolation_level=None)) as other:
+            other.execute("BEGIN IMMEDIATE")
+            gateway.write(owning(sim, SECOND, "7"))
+            until_logged(gateway, "configuration not in force yet; it is tried again")
+            other.execute("ROLLBACK")
+        until_status(gateway, SECOND, 200)
+        assert list(gateway.read(caps).values()) == [7 * 10**9]

@@ -28,7 +28,7 @@ from headgate.upstream.listing import ask
 log = structlog.get_logger("headgate.supervisor")
 
 SECOND_NS = 1_000_000_000
-RETRY = 5.0
+RETRY = 2.0
 """Seconds after which a configuration is tried again that could not be written to the ledger."""
 
 
