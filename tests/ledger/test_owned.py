@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
@@ -331,3 +332,25 @@ def test_replicas_that_start_at_once_make_everything_once(ledger: Ledger, ledger
         changed = list(pool.map(start, range(4)))
     assert changed.count(True) == 1
     assert len(infos(ledger)) == len(in_force(ledger)) == 5
+
+
+def test_of_two_files_at_once_the_later_is_in_force_whole(ledger: Ledger) -> None:
+    put(ledger, of(keys=[key()], limits=[LIMIT]))
+    with ThreadPoolExecutor(1) as pool:
+        with ledger.write() as connection:
+            put_in_force(connection, of(keys=[key(secret=SECOND)]), NOW)
+            later = pool.submit(adopt, ledger, of(keys=[key(secret=THIRD)], limits=[LIMIT]), NOW)
+            until_waiting(ledger)
+        assert later.result(30) is True
+    assert [who(ledger, secret) is not None for secret in (FIRST, SECOND, THIRD)] == [False, False, True]
+    assert without_ids(in_force(ledger)) == [LIMIT]
+
+
+def until_waiting(ledger: Ledger) -> None:
+    """Return when another transaction waits for a lock; on SQLite it takes no step before its turn."""
+    deadline = time.monotonic() + 30
+    while not ledger.url.is_sqlite:
+        with ledger.reader().connection() as connection:
+            if connection.scalar(sa.text("SELECT count(*) FROM pg_locks WHERE NOT granted")):
+                return
+        assert time.monotonic() < deadline, "nobody waits"

@@ -14,7 +14,7 @@ import sqlalchemy as sa
 from sqlalchemy import Connection
 
 from headgate.ledger.engine import Ledger
-from headgate.ledger.errors import BadRow, OwnedByStore
+from headgate.ledger.errors import OwnedByStore
 from headgate.ledger.keys import bump_epoch
 from headgate.ledger.limits import place, withdraw
 from headgate.ledger.tables import accounts, key_secrets, keys, ledger_state, limits
@@ -31,13 +31,8 @@ Name = tuple[str, str]
 
 def adopt(ledger: Ledger, owned: Owned, now: int) -> bool:
     """`put_in_force` in a transaction of its own; nothing of it is done where it raises."""
-    try:
-        with ledger.write() as connection:
-            return put_in_force(connection, owned, now)
-    except BadRow:
-        # Another has made the same at the same moment, which is now there to be seen.
-        with ledger.write() as connection:
-            return put_in_force(connection, owned, now)
+    with ledger.write() as connection:
+        return put_in_force(connection, owned, now)
 
 
 def put_in_force(connection: Connection, owned: Owned, now: int) -> bool:
