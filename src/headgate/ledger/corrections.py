@@ -9,36 +9,24 @@ Locks: the attempt, its hold, limits, balances.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from fnmatch import fnmatchcase
+from collections.abc import Iterable
 
 import msgspec
 import sqlalchemy as sa
 from sqlalchemy import Connection
 
 from headgate.ledger import lost_calls
+from headgate.ledger.applying import entries_now, owner_of
 from headgate.ledger.batch import tokens_of
 from headgate.ledger.charging import Usage, change, no_book
 from headgate.ledger.death import facts_of
 from headgate.ledger.errors import CannotSettle, UnknownName
-from headgate.ledger.limits import load_limits
-from headgate.ledger.tables import TOKEN_CLASSES, adjustments, attempts, calls, holds, keys, lost_holds
-from headgate.model.identity import ANONYMOUS
-from headgate.model.limit import (
-    EACH,
-    MAX_AMOUNT,
-    SUBJECT_SEPARATOR,
-    Entry,
-    Grant,
-    HoldFacts,
-    Limit,
-    Scope,
-    Unit,
-)
+from headgate.ledger.keys import valid_name
+from headgate.ledger.tables import TOKEN_CLASSES, adjustments, attempts, calls, holds, lost_holds
+from headgate.model.limit import MAX_AMOUNT, Entry, Grant, HoldFacts, Unit
 from headgate.model.money import format_usd
 from headgate.model.records import AttemptRow, AttemptState, CallRow
 from headgate.policy import granting
-from headgate.policy.windows import bucket_of
 
 LATE = "late settle"
 """The author of corrections that a worker makes which was taken for dead."""
@@ -73,15 +61,6 @@ class _Net(msgspec.Struct, frozen=True, gc=False):
     known: bool
     by_hand: bool
     late: int | None
-
-
-class _Owner(msgspec.Struct, frozen=True, gc=False):
-    """Whose call it is; `key` is an id, `key_name` None where the key is gone."""
-
-    account: str
-    key: str
-    session: str | None
-    key_name: str | None
 
 
 def settle_late(connection: Connection, row: AttemptRow, grant: Grant, call: CallRow | None, now: int) -> None:
@@ -131,19 +110,22 @@ def settle_by_hand(
 ) -> Correction:
     """Set what an attempt costs (nano-USD); without `no` the call's only lost attempt, or its only one.
 
-    Saying the same again adds nothing. Raises UnknownName, and CannotSettle for a call in flight and a bad amount.
+    Saying the same again adds nothing. `author` and `reason` are kept. Raises UnknownName, InvalidName; CannotSettle
+    for a call in flight and a bad amount.
     """
+    valid_name(author, "who settles")
+    valid_name(reason, "the reason")
     if not 0 <= nano <= MAX_AMOUNT:
         raise CannotSettle(f"an attempt costs from 0 to {format_usd(MAX_AMOUNT)} USD; {format_usd(nano)} is not")
     attempt = _chosen(connection, call, no)
-    owner = _owner(connection, call)
+    owner = owner_of(connection, call)
     if owner is None:
         raise CannotSettle(f"the call {call!r} is still in flight; settle it when it has ended")
     net = _net(connection, attempt)
     before = net.nano if net.known else None
     if before != nano or not net.by_hand:
         facts = _lost_facts(connection, attempt)
-        entries = facts.entries if facts is not None else _entries_now(connection, attempt, owner)
+        entries = facts.entries if facts is not None else entries_now(connection, attempt, owner)
         _add(connection, entries, nano - net.nano, 0)
         _write_down(connection, attempt, nano - net.nano, nano, author, reason, now)
         lost_calls.charge_again(connection, call)
@@ -254,7 +236,7 @@ def _chosen(connection: Connection, call: str, no: int | None) -> AttemptRow:
             choice = " or ".join(f"--attempt {row.no}" for row in tries_of)
             raise CannotSettle(f"the call {call!r} has several attempts; say which: {choice}")
         no = tries_of[0].no if tries_of else None
-    known = None if no is None else _attempt(connection, call, no)
+    known = _attempt(connection, call, no) if no is not None and no in {row.no for row in tries} else None
     if known is not None:
         return known
     if held:
@@ -265,38 +247,3 @@ def _chosen(connection: Connection, call: str, no: int | None) -> AttemptRow:
     if connection.scalar(sa.select(calls.c.id).where(calls.c.id == call)) is None:
         raise UnknownName(f"There is no call {call!r}; see: headgate calls")
     raise CannotSettle(f"the call {call!r} asked no upstream, so there is nothing to settle")
-
-
-def _owner(connection: Connection, call: str) -> _Owner | None:
-    query = sa.select(calls.c.account, calls.c.key, calls.c.session, keys.c.name).where(calls.c.id == call)
-    row = connection.execute(query.outerjoin(keys, keys.c.id == calls.c.key)).one_or_none()
-    return None if row is None else _Owner(*row)
-
-
-def _entries_now(connection: Connection, attempt: AttemptRow, owner: _Owner) -> Sequence[Entry]:
-    """Return the usd limits that apply to an attempt today, each in the window in which it began."""
-    found = []
-    for limit in load_limits(connection):
-        subject = _subject(limit, attempt, owner) if limit.unit is Unit.USD else None
-        if subject is not None:
-            found.append(Entry(limit.id, subject, bucket_of(limit.window, attempt.started_at), Unit.USD, 0))
-    return found
-
-
-def _subject(limit: Limit, attempt: AttemptRow, owner: _Owner) -> str | None:
-    """Return whose balance of a limit the attempt counts on, as policy/applicable.py has it; None: it does not."""
-    if limit.scope is Scope.PROVIDER:
-        return limit.name if limit.name == attempt.provider else None
-    if owner.account == ANONYMOUS.account:
-        return None
-    if limit.scope is Scope.ACCOUNT:
-        return limit.name if limit.name == owner.account else None
-    if limit.account not in ("", owner.account):
-        return None
-    if limit.scope is Scope.SESSION:
-        named = owner.session is not None and limit.name in (EACH, owner.session)
-        return f"{owner.account}{SUBJECT_SEPARATOR}{owner.session}" if named else None
-    named = limit.name in (owner.key, owner.key_name) and (
-        not limit.pattern or fnmatchcase(attempt.model, limit.pattern)
-    )
-    return owner.key if named else None

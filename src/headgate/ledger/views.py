@@ -142,7 +142,7 @@ class Reader:
             sa.select(*columns, keys.c.name.label("key_name"), _zero(fixes.c.delta).label("adjusted_nano"))
             .outerjoin(keys, keys.c.id == calls.c.key)
             .outerjoin(fixes, fixes.c.call == calls.c.id)
-            .where(*_conditions(where))
+            .where(*conditions(where))
             .order_by(calls.c.started_at.desc(), calls.c.id.desc())
             .limit(limit)
         )
@@ -206,7 +206,8 @@ class Reader:
             return [Balance(*row) for row in found]
 
 
-def _conditions(where: Filter) -> list[Condition]:
+def conditions(where: Filter) -> list[Condition]:
+    """Return what a query on calls is to keep to."""
     found: list[Condition] = []
     if where.since is not None:
         found.append(calls.c.started_at >= where.since)
@@ -263,7 +264,7 @@ def _usage_by_calls(by: GroupBy, where: Filter) -> sa.Select[Any]:
         sa.select(sa.literal("all") if group is None else group, label, *_sums(calls, fixes.c.delta))
         .select_from(calls)
         .outerjoin(fixes, fixes.c.call == calls.c.id)
-        .where(*_conditions(where))
+        .where(*conditions(where))
     )
     if by is GroupBy.KEY:
         query = query.outerjoin(keys, keys.c.id == calls.c.key)
@@ -280,6 +281,6 @@ def _usage_by_attempts(where: Filter) -> sa.Select[Any]:
         .select_from(attempts)
         .join(calls, calls.c.id == attempts.c.call)
         .outerjoin(fixes, sa.and_(fixes.c.call == attempts.c.call, fixes.c.no == attempts.c.no))
-        .where(*_conditions(where))
+        .where(*conditions(where))
         .group_by(attempts.c.provider)
     )

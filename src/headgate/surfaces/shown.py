@@ -124,6 +124,34 @@ def _attempt(row: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
+def lost(row: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a lost attempt of `ledger/lost_views.py`: what it was charged, and what it costs with its corrections."""
+    return {
+        "call": row["call"],
+        "no": row["no"],
+        "started_at": moment(row["started_at"]),
+        "account": row["account"],
+        "key": row["key"],
+        "key_name": row["key_name"],
+        "session": row["session"],
+        "model": row["model"],
+        "route": f"{row['provider']}/{row['upstream_name']}",
+        "status": row["status"],
+        "hold_usd": _usd(row["hold_nano"]),
+        "charged_usd": _usd(row["cost_nano"]),
+        "cost_usd": _usd(lost_cost(row)),
+        "adjustments": [_adjustment(fix) for fix in row["adjustments"]],
+    }
+
+
+def lost_cost(row: Mapping[str, Any]) -> int | None:
+    """Return what a lost attempt costs by now, in nano-USD; None where nobody knows."""
+    fixes = row["adjustments"]
+    if row["cost_nano"] is None and not fixes:
+        return None
+    return int(row["cost_nano"] or 0) + sum(int(fix["delta_nano"]) for fix in fixes)
+
+
 def _adjustment(row: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "no": row["no"],

@@ -1,4 +1,4 @@
-"""`headgate calls` and `headgate calls show ID`."""
+"""`headgate calls` and `headgate calls show ID`; for lost ones see `lost.py`."""
 
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -6,6 +6,7 @@ import typer
 
 from headgate.surfaces import shown
 from headgate.surfaces.cli.common import ConfigOption, JsonOption, ledger_of, since_of
+from headgate.surfaces.cli.lost import settle, show_lost
 from headgate.surfaces.cli.output import (
     Complaint,
     duration_text,
@@ -43,8 +44,13 @@ def calls(
     model: ModelOption = None,
     outcome: Annotated[
         str | None,
-        typer.Option("--outcome", metavar="OUTCOME", help="Only ok, rejected, failed, broken or client_gone."),
+        typer.Option(
+            "--outcome", metavar="OUTCOME", help="Only ok, rejected, failed, broken, client_gone, capped or lost."
+        ),
     ] = None,
+    lost: Annotated[
+        bool, typer.Option("--lost", help="Attempts whose end nobody heard of, and the lines that settle them.")
+    ] = False,
     json: JsonOption = False,
     config: ConfigOption = None,
 ) -> None:
@@ -52,6 +58,9 @@ def calls(
     if ctx.invoked_subcommand is not None:
         return
     where = filter_of(since, key=key, account=account, model=model, outcome=outcome)
+    if lost:
+        show_lost(where, limit, config, as_json=json)
+        return
     with waiting("reading the ledger"), ledger_of(config) as ledger:
         found = ledger.reader().calls(where, limit=limit)
     if json:
@@ -67,6 +76,9 @@ def calls(
         [_row(call) for call in found],
         numeric=("status", "in", "out", "cost", "took"),
     )
+
+
+app.command()(settle)
 
 
 @app.command()
