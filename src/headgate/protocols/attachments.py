@@ -5,16 +5,16 @@ input are text, which the model reads. Base64 is never counted by its length.
 """
 
 from binascii import Error, a2b_base64
-from typing import Any, Final
+from typing import Final
 
 import msgspec
+from msgspec import Raw
 
 from headgate.model.dialect import Endpoint
 from headgate.model.errors import HeadgateError
 from headgate.model.request import RequestHead, Visible
 from headgate.protocols.image_size import size_of
-from headgate.protocols.json_object import refuse_crowd
-from headgate.protocols.offered_tools import fields_of, has_sign, offered
+from headgate.protocols.offered_tools import Offered, added, fields_of, first_of, listed, refuse_nodes
 
 MAX_IMAGE_TOKENS: Final = 36_000
 """The most that one image counts at a vendor, gpt-4o-mini apart: OpenAI takes 30,000 patches × 1.2."""
@@ -22,7 +22,6 @@ _LEAST_IMAGE: Final = 1_601
 """What small images count where the price is by the tile (Together's; OpenAI's tiles come to at most 85 + 8 × 170)."""
 _SIDE_LIMIT: Final = 65_535
 
-MAX_LOOKED_THROUGH: Final = 64 * 1024 * 1024
 _HEADER: Final = 2_048
 _LONG_HEADER: Final = 256 * 1024
 """Characters of base64 that are decoded for an image's size: photographs begin with profiles and thumbnails."""
@@ -35,51 +34,85 @@ _SLOWEST: Final = 1_000
 _PCM: Final = frozenset({1, 3, 0xFFFE})
 _LEAST_SAMPLES: Final = 4_000
 
-_SIGNS: Final[dict[Endpoint, tuple[bytes, ...]]] = {
-    Endpoint.CHAT: (b'_url"', b'audio"', b'"file'),
-    Endpoint.RESPONSES: (b'_url"', b'"file_', b'audio"', b'"result"', b'"id"'),
-    Endpoint.MESSAGES: (b'"source"', b'"web_fetch_', b'"tool_search_tool'),
-}
-_FETCHING: Final = ("web_fetch_", "tool_search_tool")
-"""Anthropic's own tools that bring input to the model and cost its tokens alone."""
 _MEMBERS: Final[dict[Endpoint, str]] = {
     Endpoint.CHAT: "messages",
     Endpoint.RESPONSES: "input",
     Endpoint.MESSAGES: "messages",
 }
+_FETCHING: Final = ("web_fetch_", "tool_search_tool")
+"""Anthropic's own tools that bring input to the model and cost its tokens alone."""
 _IMAGES: Final = frozenset({"image_url", "input_image", "computer_screenshot"})
-_FILES: Final = ("file", "file_data", "file_id", "file_url", "video_url", "audio_url")
+_TEXTS: Final = frozenset({"text", "input_text", "output_text", "refusal"})
+_RESULTS: Final = frozenset({"tool_result", "web_fetch_tool_result", "web_fetch_result"})
+_NOTHING: Final = (b"null", b'""', b"false", b"{}", b"[]")
+_OBJECT, _STRING = b'{"'
+_NULL: Final = Raw(b"null")
+
+
+class _Part(msgspec.Struct, gc=False):
+    """A piece of content in any dialect."""
+
+    type: str | None = None
+    image_url: Raw = _NULL
+    input_audio: Raw = _NULL
+    file: Raw = _NULL
+    file_data: Raw = _NULL
+    file_id: Raw = _NULL
+    file_url: Raw = _NULL
+    video_url: Raw = _NULL
+    audio_url: Raw = _NULL
+    source: Raw = _NULL
+    tool: Raw = _NULL
+    content: "_Content" = None
+
+
+_Content = list[_Part] | _Part | str | None
+
+
+class _Turn(msgspec.Struct, gc=False):
+    """A message, or an item of a response's input."""
+
+    type: str | None = None
+    content: _Content = None
+    output: _Content = None
+    result: Raw = _NULL
+    audio: Raw = _NULL
+    id: Raw = _NULL
+
+
+class _Inner(msgspec.Struct, gc=False):
+    """What a part holds its data in: `image_url`, `input_audio`, `file` or `source`."""
+
+    type: str | None = None
+    url: Raw = _NULL
+    data: Raw = _NULL
+    file_data: Raw = _NULL
+    content: _Content = None
+
+
+_turns: Final = msgspec.json.Decoder(list[_Turn] | str | None)
+_inner: Final = msgspec.json.Decoder(_Inner)
 
 
 def visible(head: RequestHead) -> Visible:
     """Return how much input a request shows; never less than the vendors' published rules make of it."""
     body = head.body
-    signs = _SIGNS.get(head.endpoint)
-    if signs is None or not has_sign(body, signs):
+    member = _MEMBERS.get(head.endpoint)
+    if member is None:
         return Visible(len(body))
-    if len(body) > MAX_LOOKED_THROUGH:
-        return _unread(body)
     fields = fields_of(head)
     looker = _Looker()
     try:
-        refuse_crowd(body)
-        raw = fields.get(_MEMBERS[head.endpoint])
-        turns = None if raw is None else msgspec.json.decode(raw)
+        refuse_nodes(body)
+        turns = _turns.decode(fields[member]) if member in fields else None
         if isinstance(turns, list):
-            for turn in turns:
-                if isinstance(turn, dict):
-                    looker.turn(turn, head.endpoint)
+            looker.look(turns, head.endpoint)
         if head.endpoint is Endpoint.MESSAGES:
-            for tool in offered(head, fields):
-                looker.unseen |= isinstance(tool.type, str) and tool.type.startswith(_FETCHING)
+            looker.unseen |= any(_fetches(tool) for tool in listed(fields))
     except (HeadgateError, ValueError, RecursionError):
         # What cannot be looked through may hold anything.
-        return _unread(body)
+        return Visible(len(body), audio=body.find(b"audio") >= 0, unseen=True)
     return Visible(len(body) - looker.hidden, looker.tokens, looker.images, looker.audio, looker.unseen)
-
-
-def _unread(body: bytes) -> Visible:
-    return Visible(len(body), audio=body.find(b"audio") >= 0, unseen=True)
 
 
 class _Looker:
@@ -91,92 +124,105 @@ class _Looker:
         self.hidden = self.tokens = self.images = 0
         self.audio = self.unseen = False
 
-    def turn(self, turn: dict[str, Any], endpoint: Endpoint) -> None:
-        """Look at a message, or at an item of a response's input."""
-        content = turn.get("content")
-        if endpoint is Endpoint.MESSAGES:
-            self._blocks(content, 0)
-            return
-        self._parts(content)
-        if endpoint is Endpoint.CHAT:
-            # An answer in sound that the vendor keeps.
-            if turn.get("audio"):
+    def look(self, turns: list[_Turn], endpoint: Endpoint) -> None:
+        for turn in turns:
+            content = turn.content
+            if endpoint is Endpoint.MESSAGES:
+                if type(content) is not str:
+                    self._blocks(content, 0)
+                continue
+            if type(content) is not str:
+                self._parts(content)
+            if endpoint is Endpoint.RESPONSES:
+                self._item(turn)
+            elif turn.audio is not _NULL and _is_given(turn.audio):
+                # An answer in sound that the vendor keeps.
                 self.audio = self.unseen = True
-            return
-        kind, output, result = turn.get("type"), turn.get("output"), turn.get("result")
-        self._parts([output] if isinstance(output, dict) else output)
-        if kind == "image_generation_call" and isinstance(result, str):
-            self._image(result, 0)
+
+    def _item(self, item: _Turn) -> None:
+        self._parts(item.output)
+        if item.type == "image_generation_call":
+            if _is_given(item.result):
+                self._image(item.result)
         # The type of a reference may be left out.
-        self.unseen |= kind == "item_reference" or (kind is None and "id" in turn and content is None)
+        elif item.type == "item_reference" or (item.type is None and item.content is None and _is_given(item.id)):
+            self.unseen = True
 
-    def _parts(self, parts: object) -> None:
+    def _parts(self, content: _Content) -> None:
         """Look at content of OpenAI's dialects."""
-        for part in parts if isinstance(parts, list) else ():
-            if not isinstance(part, dict):
+        for part in _listed(content):
+            if part.type in _IMAGES:
+                url = part.image_url
+                self._image(_inner.decode(url).url if first_of(url) == _OBJECT else url)
+            elif part.type == "input_audio":
+                self._audio(_inner.decode(part.input_audio).data)
+            elif part.type in _TEXTS:
                 continue
-            if part.get("type") in _IMAGES:
-                url = part.get("image_url")
-                self._url(url.get("url") if isinstance(url, dict) else url)
-            elif part.get("type") == "input_audio":
-                sound = part.get("input_audio")
-                self._audio(sound.get("data") if isinstance(sound, dict) else None)
-            elif any(part.get(name) for name in _FILES):
-                self.audio |= bool(part.get("video_url") or part.get("audio_url"))
-                file = part.get("file")
-                self._file((file if isinstance(file, dict) else part).get("file_data"))
+            elif _is_given(part.file):
+                self._file(_inner.decode(part.file).file_data)
+            elif _is_given(part.video_url) or _is_given(part.audio_url):
+                self.audio = self.unseen = True
+            elif _is_given(part.file_data) or _is_given(part.file_id) or _is_given(part.file_url):
+                self._file(part.file_data)
 
-    def _blocks(self, blocks: object, depth: int) -> None:
+    def _blocks(self, blocks: _Content, depth: int) -> None:
         """Look at content of Anthropic's dialect."""
-        if depth > _DEEPEST:
-            self.unseen = True
-            return
-        for block in blocks if isinstance(blocks, list) else (blocks,):
-            if not isinstance(block, dict):
-                continue
-            kind = block.get("type")
-            if kind in ("image", "document"):
-                self._source(block.get("source"), depth, is_image=kind == "image")
-            elif kind in ("tool_result", "web_fetch_tool_result", "web_fetch_result"):
-                self._blocks(block.get("content"), depth + 1)
+        for block in _listed(blocks):
+            if depth > _DEEPEST:
+                self.unseen = True
+            elif block.type in _RESULTS:
+                self._blocks(block.content, depth + 1)
+            elif block.type in ("image", "document"):
+                source = _inner.decode(block.source)
+                if source.type == "content":
+                    self._blocks(source.content, depth + 1)
+                elif block.type == "image":
+                    self._image(source.data)
+                elif source.type != "text":
+                    self._file(source.data)
+            elif block.type == "tool_addition":
+                self.unseen |= _fetches(added(block.tool))
 
-    def _source(self, source: object, depth: int, *, is_image: bool) -> None:
-        source = source if isinstance(source, dict) else {}
-        kind, data = source.get("type"), source.get("data")
-        if kind == "text":
-            return
-        if kind == "content":
-            self._blocks(source.get("content"), depth + 1)
-        elif is_image:
-            self._image(data if kind == "base64" and isinstance(data, str) else "", 0)
-        else:
-            self._file(data)
-
-    def _url(self, url: object) -> None:
-        text = url if isinstance(url, str) else ""
-        start = text.find(",", 0, 200) + 1 if text.startswith("data:image/") else 0
-        self._image(text if start else "", start)
-
-    def _image(self, text: str, start: int) -> None:
-        """Count an image whose base64 begins at `start`; "" where it is not in the request."""
-        self.hidden += len(text)
+    def _image(self, raw: Raw) -> None:
+        """Count an image in base64, bare or in a URL; one that is not in the request at its largest."""
         self.images += 1
-        self.tokens += _image_tokens(_pixels(text, start))
+        if first_of(raw) != _STRING:
+            self.tokens += MAX_IMAGE_TOKENS
+            return
+        self.hidden += len(memoryview(raw)) - 2
+        beginning = _beginning(raw, 0, _HEADER)
+        start = beginning.find(b",", 0, 200) + 1 if beginning.startswith(b"data:") else 0
+        self.tokens += _image_tokens(_pixels(raw, start))
 
-    def _audio(self, data: object) -> None:
-        text = data if isinstance(data, str) else ""
-        self.hidden += len(text)
+    def _audio(self, raw: Raw) -> None:
         self.audio = True
-        rate = _bytes_a_second(_decoded(text, 0, _HEADER))
-        if rate is None or not text:
+        length = len(memoryview(raw)) - 2
+        rate = _bytes_a_second(_decoded(_beginning(raw, 0, _HEADER)))
+        if first_of(raw) != _STRING or rate is None:
             self.unseen = True
         else:
-            self.tokens += _AUDIO_TOKENS * (len(text) * 3 // 4 // rate + 1)
+            self.hidden += length
+            self.tokens += _AUDIO_TOKENS * (length * 3 // 4 // rate + 1)
 
-    def _file(self, data: object) -> None:
-        """A file's text is bounded by nothing that can be read without unpacking it: a page may hold a book."""
-        self.hidden += len(data) if isinstance(data, str) else 0
+    def _file(self, raw: Raw) -> None:
+        """A file's text is bounded by nothing that can be read without unpacking it: one page may hold a book."""
+        self.hidden += len(memoryview(raw)) - 2 if first_of(raw) == _STRING else 0
         self.unseen = True
+
+
+def _listed(content: _Content) -> list[_Part]:
+    if isinstance(content, list):
+        return content
+    return [content] if isinstance(content, _Part) else []
+
+
+def _fetches(tool: Offered | None) -> bool:
+    return tool is not None and tool.type is not None and tool.type.startswith(_FETCHING)
+
+
+def _is_given(raw: Raw) -> bool:
+    view = memoryview(raw)
+    return len(view) > 5 or bytes(view) not in _NOTHING
 
 
 def _image_tokens(size: tuple[int, int] | None) -> int:
@@ -196,20 +242,24 @@ def _image_tokens(size: tuple[int, int] | None) -> int:
     return max(anthropic, openai, _LEAST_IMAGE)
 
 
-def _pixels(text: str, start: int) -> tuple[int, int] | None:
-    beginning = _decoded(text, start, _HEADER)
+def _pixels(raw: Raw, start: int) -> tuple[int, int] | None:
+    beginning = _decoded(_beginning(raw, start, _HEADER))
     size = size_of(beginning)
-    if size is None and len(text) - start > _HEADER and beginning.startswith((b"\xff\xd8", b"GIF8")):
-        size = size_of(_decoded(text, start, _LONG_HEADER))
+    if size is None and beginning.startswith((b"\xff\xd8", b"GIF8")):
+        size = size_of(_decoded(_beginning(raw, start, _LONG_HEADER)))
     return size
 
 
-def _decoded(text: str, start: int, most: int) -> bytes:
-    """Return what the first characters of base64 say; nothing where they are no strict base64."""
-    piece = text[start : start + most]
+def _beginning(raw: Raw, start: int, most: int) -> bytes:
+    """Return the first characters of a JSON string from `start`; some encoders escape the slashes of base64."""
+    return bytes(memoryview(raw)[1:-1][: start + most]).replace(b"\\/", b"/")[start:]
+
+
+def _decoded(text: bytes) -> bytes:
+    """Return what the beginning of some base64 says; nothing where it is no strict base64."""
     try:
-        return a2b_base64(piece[: len(piece) // 4 * 4], strict_mode=True)
-    except (Error, ValueError):
+        return a2b_base64(text[: len(text) // 4 * 4], strict_mode=True)
+    except Error:
         return b""
 
 

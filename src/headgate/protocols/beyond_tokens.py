@@ -9,12 +9,13 @@ alone is named.
 
 import re
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 from msgspec import Raw
 
 from headgate.model.dialect import Endpoint
+from headgate.model.errors import HeadgateError
 from headgate.model.request import RequestHead
 from headgate.protocols import head_fields
 from headgate.protocols.offered_tools import Offered, fields_of, offered
@@ -45,15 +46,16 @@ _CLEARS: Final = "clear_"
 (platform.claude.com/docs/en/build-with-claude/compaction)."""
 
 
-class _Edit(msgspec.Struct, gc=False):
-    type: Any = None
+class _Typed(msgspec.Struct, gc=False):
+    type: str | None = None
 
 
 class _Edits(msgspec.Struct, gc=False):
-    edits: list[_Edit] | None = None
+    edits: list[_Typed] | None = None
 
 
 _edits: Final = msgspec.json.Decoder(_Edits)
+_typed: Final = msgspec.json.Decoder(_Typed | None)
 
 
 def beyond_tokens(head: RequestHead) -> str | None:
@@ -72,29 +74,27 @@ def beyond_tokens(head: RequestHead) -> str | None:
 
 
 def _tools(head: RequestHead, fields: dict[str, Raw]) -> str | None:
-    endpoint = head.endpoint
-    if endpoint is Endpoint.COMPLETIONS or (endpoint is Endpoint.CHAT and "tools" not in fields):
+    if head.endpoint is Endpoint.COMPLETIONS or (head.endpoint is Endpoint.CHAT and "tools" not in fields):
         return None
-    clients = _CLIENTS[endpoint]
+    clients = _CLIENTS[head.endpoint]
     try:
         for tool in offered(head, fields):
-            if not (
-                tool.type is None or (isinstance(tool.type, str) and tool.type in clients) or _is_known(head, tool)
-            ):
+            if not (tool.type is None or tool.type in clients or _is_known(head.endpoint, tool.type, tool)):
                 return f"tools: {_shown(tool.type)}"
-    except (ValueError, RecursionError):
+    except (HeadgateError, ValueError, RecursionError):
         return "tools"
     return None
 
 
-def _is_known(head: RequestHead, tool: Offered) -> bool:
+def _is_known(endpoint: Endpoint, kind: str, tool: Offered) -> bool:
     """Tell that a tool runs at the client by its settings, or costs tokens alone."""
-    if head.endpoint is Endpoint.MESSAGES:
-        return isinstance(tool.type, str) and _DATED.fullmatch(tool.type) is not None
-    if head.endpoint is Endpoint.RESPONSES:
-        if tool.type == "shell":
-            return isinstance(tool.environment, dict) and bool(tool.environment.get("type") == "local")
-        return bool(tool.type == "tool_search" and tool.execution == "client")
+    if endpoint is Endpoint.MESSAGES:
+        return _DATED.fullmatch(kind) is not None
+    if endpoint is Endpoint.RESPONSES:
+        if kind == "shell":
+            environment = _typed.decode(tool.environment)
+            return environment is not None and environment.type == "local"
+        return kind == "tool_search" and tool.execution == "client"
     return False
 
 
@@ -129,13 +129,12 @@ def _context(member: str, fields: dict[str, Raw]) -> str | None:
     except ValueError:
         return member
     for edit in edits:
-        if not (isinstance(edit.type, str) and edit.type.startswith(_CLEARS)):
-            return f"{member}: {_shown(edit.type)}"
+        if edit.type is None or not edit.type.startswith(_CLEARS):
+            return f"{member}: {_shown(edit.type or 'null')}"
     return None
 
 
-def _shown(said: object) -> str:
-    text = said if isinstance(said, str) else msgspec.json.encode(said).decode()
+def _shown(text: str) -> str:
     return text if len(text) <= _MAX_SHOWN else text[:_MAX_SHOWN] + "…"
 
 

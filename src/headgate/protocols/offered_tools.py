@@ -1,33 +1,27 @@
 """The tools that a request offers, whatever place they stand in."""
 
-import re
 from collections.abc import Iterator
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 from msgspec import Raw
 
 from headgate.model.dialect import Endpoint
 from headgate.model.request import RequestHead
-from headgate.protocols.json_object import members_of
-
-ESCAPED: Final = re.compile(rb"\\u00[4-7]")
-"""A letter written as an escape, so that a word of it is not found by its bytes. No encoder writes one."""
-
-_INSIDE: Final[dict[Endpoint, tuple[str, tuple[bytes, ...]]]] = {
-    Endpoint.RESPONSES: ("input", (b'"additional_tools"', b'"tool_search_output"')),
-    Endpoint.MESSAGES: ("messages", (b'"tool_addition"',)),
-}
-"""Where a conversation itself can bring tools, and the types of what brings them (both SDKs' request types)."""
+from headgate.protocols.json_object import MAX_NODES, members_of, refuse_crowd
 
 
 class Offered(msgspec.Struct, gc=False):
     """One tool. `type` None: a function. `tools`: those of a namespace."""
 
-    type: Any = None
-    execution: Any = None
-    environment: Any = None
+    type: str | None = None
+    execution: str | None = None
+    environment: Raw = Raw(b"null")
     tools: "list[Offered] | None" = None
+
+
+class _Item(msgspec.Struct, gc=False):
+    tools: list[Offered] | None = None
 
 
 class _Addition(msgspec.Struct, gc=False):
@@ -35,22 +29,20 @@ class _Addition(msgspec.Struct, gc=False):
 
 
 class _Block(msgspec.Struct, gc=False):
-    type: Any = None
-    tool: _Addition | None = None
-
-
-class _Item(msgspec.Struct, gc=False):
-    type: Any = None
-    tools: list[Offered] | None = None
+    type: str | None = None
+    tool: Raw = Raw(b"null")
 
 
 class _Turn(msgspec.Struct, gc=False):
-    content: str | list[_Block] | None = None
+    content: Raw = Raw(b"null")
 
 
 _top: Final = msgspec.json.Decoder(list[Offered] | None)
-_items: Final = msgspec.json.Decoder(str | list[_Item] | None)
+_items: Final = msgspec.json.Decoder(list[_Item])
 _turns: Final = msgspec.json.Decoder(list[_Turn] | None)
+_blocks: Final = msgspec.json.Decoder(list[_Block])
+_addition: Final = msgspec.json.Decoder(_Addition | None)
+_LIST: Final = ord("[")
 
 
 def fields_of(head: RequestHead) -> dict[str, Raw]:
@@ -58,38 +50,56 @@ def fields_of(head: RequestHead) -> dict[str, Raw]:
     return head.fields or members_of(head.body) or {}
 
 
-def has_sign(text: bytes, signs: tuple[bytes, ...]) -> bool:
-    """Tell whether JSON may hold one of these words. Text may, too: a sign is a reason to look, no more."""
-    find = text.find
-    for sign in signs:
-        if find(sign) >= 0:
-            return True
-    return find(b"\\u00") >= 0 and ESCAPED.search(text) is not None
+def refuse_nodes(body: bytes) -> None:
+    """Raise HeadgateError for a body of so many objects that to look through them takes long."""
+    if len(body) > MAX_NODES and body.count(b"{") > MAX_NODES:
+        refuse_crowd(body)
+
+
+def first_of(raw: Raw) -> int:
+    """Return the first byte of raw JSON, which says of what kind it is."""
+    return memoryview(raw)[0]
+
+
+def listed(fields: dict[str, Raw]) -> list[Offered]:
+    """Return the tools of the member `tools`. Raises ValueError for a form that no dialect has."""
+    return (_top.decode(fields["tools"]) or []) if "tools" in fields else []
+
+
+def added(tool: Raw) -> Offered | None:
+    """Return what the `tool` of a `tool_addition` defines; None where it refers to one.
+
+    Form: anthropic 2.11, types/beta/beta_request_tool_addition_block_param.py. Raises ValueError for another.
+    """
+    addition = _addition.decode(tool)
+    return None if addition is None else addition.definition
 
 
 def offered(head: RequestHead, fields: dict[str, Raw]) -> Iterator[Offered]:
-    """Yield the tools of a request, those of its conversation and of namespaces included.
+    """Yield the tools of a request: its own, those that its conversation brings, those of namespaces.
 
-    Raises ValueError or RecursionError for tools in a form that no dialect has.
+    Raises ValueError or RecursionError for tools in a form that no dialect has, HeadgateError for too many.
     """
-    if "tools" in fields:
-        yield from _flat(_top.decode(fields["tools"]))
-    member, signs = _INSIDE.get(head.endpoint, ("", ()))
-    if member not in fields or not has_sign(head.body, signs):
+    if head.endpoint is Endpoint.CHAT and "tools" not in fields:
         return
+    refuse_nodes(head.body)
+    yield from _flat(listed(fields))
     if head.endpoint is Endpoint.RESPONSES:
-        items = _items.decode(fields[member])
-        for item in items if isinstance(items, list) else ():
-            yield from _flat(item.tools)
-    else:
-        for turn in _turns.decode(fields[member]) or ():
-            for block in turn.content if isinstance(turn.content, list) else ():
-                if block.tool is not None and block.tool.definition is not None:
-                    yield block.tool.definition
+        items = fields.get("input")
+        if items is not None and first_of(items) == _LIST:
+            # An `additional_tools` or a `tool_search_output` (openai 3.52, types/responses/response_input_param.py).
+            for item in _items.decode(items):
+                if item.tools:
+                    yield from _flat(item.tools)
+    elif head.endpoint is Endpoint.MESSAGES and "messages" in fields:
+        for turn in _turns.decode(fields["messages"]) or ():
+            for block in _blocks.decode(turn.content) if first_of(turn.content) == _LIST else ():
+                if block.type == "tool_addition" and (tool := added(block.tool)) is not None:
+                    yield tool
 
 
-def _flat(tools: list[Offered] | None) -> Iterator[Offered]:
-    for tool in tools or ():
+def _flat(tools: list[Offered]) -> Iterator[Offered]:
+    for tool in tools:
         yield tool
-        if tool.type == "namespace":
+        if tool.type == "namespace" and tool.tools:
             yield from _flat(tool.tools)
