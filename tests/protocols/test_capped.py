@@ -162,6 +162,14 @@ def test_a_choice_that_has_not_begun_begins_with_its_end() -> None:
     ]
 
 
+def test_a_choice_that_began_in_the_midst_of_another_gets_no_second_role() -> None:
+    scanner = scanner_for(Endpoint.CHAT, b'{"model":"m","stream":true,"n":2}')
+    fed(scanner, [chat({"role": "assistant", "content": "a"}), chat({"content": "b"})])
+    fed(scanner, [chat({"role": "assistant", "content": "c"}, index=1), chat({"content": "d"}, index=1)])
+    ends = [each["choices"][0] for each in data_of([scanner.capped(5)])]
+    assert [(each["index"], each["delta"]) for each in ends] == [(0, {}), (1, {})]
+
+
 @pytest.mark.parametrize("odd", [b"", b"{}", b"[1]", b'{"choices":[7],"id":{}}', b'{"response":7}', b'{"item":7}'])
 @pytest.mark.parametrize("endpoint", [Endpoint.CHAT, Endpoint.COMPLETIONS, Endpoint.MESSAGES, Endpoint.RESPONSES])
 def test_an_odd_upstream_is_ended_all_the_same(endpoint: Endpoint, odd: bytes) -> None:
