@@ -6,9 +6,11 @@ from pathlib import Path
 from prometheus_client.parser import text_string_to_metric_families
 from tests.admin.conftest import make_supervisor
 
+from headgate.ledger.limit_views import Total
 from headgate.surfaces.admin.app import DESCRIPTION
 from headgate.surfaces.admin.prometheus import exposition
 from headgate.surfaces.admin.table import TABLE
+from headgate.surfaces.admin.totals import Totals
 
 ROOT = Path(__file__).parents[2]
 DOC = (ROOT / "docs" / "admin.md").read_text(encoding="utf-8")
@@ -25,7 +27,7 @@ def test_requests_and_their_parameters() -> None:
 
 def test_metrics() -> None:
     told = {name.removesuffix("_total") for name in re.findall(r"^\| `(headgate_\w+)", DOC, re.MULTILINE)}
-    page = exposition(make_supervisor(), 1).decode()
+    page = exposition(make_supervisor(), 1, Totals(Total(1, 2), Total(3, 4))).decode()
     assert told == {family.name for family in text_string_to_metric_families(page)}
 
 

@@ -1,17 +1,26 @@
 """Counters as Prometheus reads them, from a worker that really runs."""
 
+import asyncio
 from collections.abc import AsyncIterator
 
+import msgspec
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 from tests.admin.client import Client
 from tests.admin.conftest import make_supervisor, start
 from tests.admin.counters import ROUTE
+from tests.ledger.rows import attempt_row
 
 from headgate import __version__
+from headgate.ledger.engine import Ledger
+from headgate.ledger.errors import LedgerUnusable
+from headgate.ledger.limit_views import Total
+from headgate.ledger.tables import attempts, holds, lost_holds
+from headgate.runtime.clock import Clock
 from headgate.runtime.metrics import BUCKETS_NS
 from headgate.runtime.supervisor import Supervisor
 from headgate.surfaces.admin.prometheus import exposition
+from headgate.surfaces.admin.totals import LASTS_NS, Totals, TotalsCache
 
 Samples = dict[tuple[str, tuple[tuple[str, str], ...]], float]
 
@@ -93,13 +102,65 @@ async def test_counters_outlive_their_worker_and_gauges_do_not() -> None:
     running = await start(supervisor)
     supervisor.stop()
     await running
-    found = parse(exposition(supervisor, 1))
+    found = parse(exposition(supervisor, 1, None))
     assert value(found, "headgate_attempts_total", route="openai/gpt-5-mini", ended="ok") == 2
     assert value(found, "headgate_in_flight_calls") == 0
 
 
 def test_a_supervisor_without_workers_tells_how_many_are_absent() -> None:
-    found = parse(exposition(make_supervisor(3), 3))
+    found = parse(exposition(make_supervisor(3), 3, None))
     states = [value(found, "headgate_workers", state=state) for state in ("ready", "starting", "absent")]
     assert states == [0, 0, 3]
     assert value(found, "headgate_savings_usd_total") == 0
+
+
+async def test_what_is_held_and_lost_is_read_from_the_ledger(any_client: Client, ledger: Ledger) -> None:
+    with ledger.write() as connection:
+        values = {"call": "a", "no": 1, "incarnation": 1, "at": 1, "facts": '{"nano": 2500000000}'}
+        connection.execute(holds.insert().values(values))
+        lost = attempt_row(1, state="lost", cost_nano=1_500_000_000)
+        connection.execute(attempts.insert(), [msgspec.structs.asdict(lost)])
+        connection.execute(lost_holds.insert().values(call=lost.call, no=1, facts="{}"))
+    found = parse((await any_client.get("/metrics")).body)
+    told = [value(found, f"headgate_{name}") for name in ("holds", "held_usd", "lost_attempts", "lost_usd")]
+    assert told == [1, 2.5, 1, 1.5]
+
+
+async def test_without_a_ledger_the_other_metrics_are_told(client: Client, sqlite_ledger: Ledger) -> None:
+    sqlite_ledger.url.sqlite_path.rename(sqlite_ledger.url.sqlite_path.with_suffix(".away"))
+    answer = await client.get("/metrics")
+    assert answer.status == 200
+    assert b"headgate_in_flight_calls" in answer.body
+    assert b"headgate_holds" not in answer.body
+
+
+async def test_scrapes_share_one_look_at_the_ledger() -> None:
+    now, looks = [0], []
+
+    async def look() -> Totals:
+        looks.append(now[0])
+        await asyncio.sleep(0)
+        return Totals(Total(len(looks), 0), Total(0, 0))
+
+    cache = TotalsCache(look, Clock(lambda: 0, lambda: now[0]))
+    assert [found and found.held.count for found in await asyncio.gather(*(cache.get() for _ in range(5)))] == [1] * 5
+    now[0] = LASTS_NS - 1
+    assert await cache.get() == Totals(Total(1, 0), Total(0, 0))
+    now[0] = LASTS_NS
+    assert await cache.get() == Totals(Total(2, 0), Total(0, 0))
+
+
+async def test_an_unreadable_ledger_is_not_told_as_zero() -> None:
+    now = [0]
+    answers: list[Totals | LedgerUnusable] = [Totals(Total(1, 0), Total(0, 0)), LedgerUnusable("away")]
+
+    async def look() -> Totals:
+        answer = answers.pop(0)
+        if isinstance(answer, LedgerUnusable):
+            raise answer
+        return answer
+
+    cache = TotalsCache(look, Clock(lambda: 0, lambda: now[0]))
+    assert await cache.get() is not None
+    now[0] = LASTS_NS
+    assert await cache.get() is None

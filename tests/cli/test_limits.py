@@ -2,6 +2,7 @@
 
 import json
 import time
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -152,6 +153,15 @@ def test_a_slip_of_the_pen_sets_no_limit(run: Run) -> None:
     assert run("limits", "remove", "1", "--key", "ci").exit_code == 2
     assert run("limits", "remove").exit_code == 2
     assert run("limits", "remove", "one").exit_code == 2
+
+
+def test_a_provider_that_the_file_does_not_have_gets_no_limit(run: Run, ledger: Ledger, folder: Path) -> None:
+    ledger.close()
+    (folder / "headgate.yaml").write_text("providers: {box: {api_key: '${NOT_SET}'}, cloud: {}}\n")
+    result = run("limits", "set", "--provider", "bxo", "--usd", "1", "--per", "day")
+    assert result.exit_code == 1
+    assert "it has: box, cloud" in result.stderr
+    assert told(run, "limits", "set", "--provider", "box", "--usd", "1", "--per", "day")[0]["name"] == "box"
 
 
 def test_a_limit_of_the_file_is_changed_in_the_file(run: Run, ledger: Ledger, key: str) -> None:

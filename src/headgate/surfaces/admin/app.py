@@ -44,7 +44,10 @@ class AdminApp:
         paths: dict[str, dict[str, Entry]] = {}
         for entry in described:
             paths.setdefault(entry.path, {})[entry.method] = entry
-        routes = [Route(path, Resource(plane, entries)) for path, entries in paths.items()]
+        # An account's name may hold a slash.
+        routes = [
+            Route(path.replace("{name}", "{name:path}"), Resource(plane, entries)) for path, entries in paths.items()
+        ]
         self._router = Router(routes, redirect_slashes=False, default=_not_found)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

@@ -9,8 +9,10 @@ import msgspec
 from headgate.config.units import parse_duration, parse_since
 from headgate.ledger.keys import valid_name
 from headgate.ledger.views import GroupBy
+from headgate.model.limit import Limit, Scope, Unit
 from headgate.model.records import Outcome
 from headgate.surfaces.admin.errors import invalid
+from headgate.surfaces.limit_words import Words, WrongWord, limit_of
 
 MAX_CALLS = 1000
 DEFAULT_CALLS = 100
@@ -120,10 +122,44 @@ class RotateBody(msgspec.Struct, forbid_unknown_fields=True):
     grace: str = "24h"
 
 
-Body = type[NewKeyBody] | type[RotateBody]
+class UpdateKeyBody(msgspec.Struct, forbid_unknown_fields=True):
+    """What to change of a key; what is left out stays. `models` null: all; `expires` is from now, null: never."""
+
+    models: list[str] | msgspec.UnsetType | None = msgspec.UNSET
+    expires: str | msgspec.UnsetType | None = msgspec.UNSET
 
 
-def read_body(kind: Body, body: bytes) -> NewKeyBody | RotateBody:
+class AccountBody(msgspec.Struct, forbid_unknown_fields=True):
+    """An account to create."""
+
+    name: str
+
+
+class LimitBody(msgspec.Struct, forbid_unknown_fields=True):
+    """A limit to set. Of one that is there, cap and clamp are changed; all else is which limit it is.
+
+    `name` is the account's, the key's id or name, the provider's, or a session's id (`each`: every session by itself).
+    `account` says whose key or session it is. `model` is a glob pattern, of keys alone. `cap` of usd is a decimal
+    string in USD. `per` is total, day, week, month, or a duration such as 24h; null for concurrency. `zone` is a
+    calendar's.
+    """
+
+    scope: Scope
+    name: str
+    unit: Unit
+    cap: str | int
+    account: str | None = None
+    model: str | None = None
+    per: str | None = None
+    zone: str | None = None
+    clamp: bool = False
+
+
+AnyBody = NewKeyBody | RotateBody | UpdateKeyBody | AccountBody | LimitBody
+Body = type[NewKeyBody] | type[RotateBody] | type[UpdateKeyBody] | type[AccountBody] | type[LimitBody]
+
+
+def read_body(kind: Body, body: bytes) -> AnyBody:
     """Return the body as `kind`; an empty one is an empty object. Raises Refused."""
     try:
         return msgspec.json.decode(body or b"{}", type=kind)
@@ -140,3 +176,16 @@ def duration_of(field: str, text: str, *, least: int = 0) -> int:
     if found < least:
         raise invalid(f"{field}: must be longer than that")
     return found
+
+
+def limit_of_body(body: LimitBody) -> Limit:
+    """Return the limit that a body says, with id 0. Raises Refused."""
+    if body.scope is Scope.ACCOUNT and body.account not in (None, body.name):
+        raise invalid("account: a limit of an account names it once; leave this out")
+    owner = {} if body.scope is Scope.ACCOUNT else {"account": body.account}
+    words = {body.scope.value: body.name, body.unit.value: str(body.cap), **owner}
+    try:
+        return limit_of(Words(**words, model=body.model, per=body.per, zone=body.zone, clamp=body.clamp))
+    except WrongWord as error:
+        field = "cap" if error.field == body.unit.value else "name" if error.field == body.scope.value else error.field
+        raise invalid(f"{field}: {error}") from None

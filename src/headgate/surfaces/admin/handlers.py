@@ -3,16 +3,17 @@
 Their docstrings are the summaries of the OpenAPI description.
 """
 
+import msgspec
 from sqlalchemy import Connection
 
 from headgate import __version__
 from headgate.config.problems import ConfigError
 from headgate.ledger import keys as key_store
-from headgate.ledger.keys import NewKey
+from headgate.ledger.keys import UNCHANGED, KeyInfo, NewKey, Unchanged
 from headgate.ledger.views import Filter, GroupBy
 from headgate.surfaces import shown
 from headgate.surfaces.admin import prometheus
-from headgate.surfaces.admin.asking import NewKeyBody, RotateBody, duration_of
+from headgate.surfaces.admin.asking import NewKeyBody, RotateBody, UpdateKeyBody, duration_of
 from headgate.surfaces.admin.errors import Refused, refusal_of_config
 from headgate.surfaces.admin.plane import Asked, Plane, Reply, reply
 
@@ -52,7 +53,7 @@ async def status(plane: Plane, _asked: Asked) -> Reply:
 
 async def metrics(plane: Plane, _asked: Asked) -> Reply:
     """Counters in Prometheus' text format."""
-    page = prometheus.exposition(plane.supervisor, plane.settings.workers)
+    page = prometheus.exposition(plane.supervisor, plane.settings.workers, await plane.totals.get())
     return Reply(page, content_type=prometheus.CONTENT_TYPE)
 
 
@@ -134,6 +135,22 @@ async def create_key(plane: Plane, asked: Asked) -> Reply:
 
     made = await plane.change(create)
     return reply(shown.new_key(made, expires_at=end), 201)
+
+
+async def update_key(plane: Plane, asked: Asked) -> Reply:
+    """Change the models a key may use, or when it ends."""
+    body: UpdateKeyBody = asked.body
+    key = _key_id(asked)
+    models = UNCHANGED if body.models is msgspec.UNSET else body.models
+    end: int | Unchanged | None = UNCHANGED
+    if body.expires is not msgspec.UNSET:
+        end = None if body.expires is None else asked.now + duration_of("expires", body.expires, least=1)
+
+    def update(connection: Connection) -> KeyInfo:
+        key_store.update_key(connection, key, allowed_models=models, expires_at=end)
+        return next(info for info in key_store.list_keys(connection, now=asked.now) if info.id == key)
+
+    return reply(shown.key(await plane.change(update), asked.now))
 
 
 async def rotate_key(plane: Plane, asked: Asked) -> Reply:

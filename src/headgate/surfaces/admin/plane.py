@@ -12,6 +12,7 @@ from headgate.config.settings import Compiled, Settings
 from headgate.ledger.engine import Ledger
 from headgate.runtime.clock import Clock
 from headgate.runtime.supervisor import Supervisor
+from headgate.surfaces.admin.totals import TotalsCache, read_totals
 
 THREADS = 4
 """Questions to the ledger at once. A pool of their own: they must not keep the supervisor from its threads."""
@@ -43,6 +44,7 @@ class Plane:
         self.clock = clock
         self.born = clock.mono()
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="headgate-admin")
+        self.totals = TotalsCache(lambda: self.in_thread(read_totals, ledger), clock)
 
     async def in_thread(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Run what blocks in a thread of this plane."""

@@ -11,6 +11,7 @@ from headgate import __version__
 from headgate.model.money import NANO_PER_USD
 from headgate.runtime.metrics import BUCKETS_NS, Histogram, Metrics, RouteSeries
 from headgate.runtime.supervisor import Supervisor
+from headgate.surfaces.admin.totals import Totals
 
 CONTENT_TYPE = CONTENT_TYPE_PLAIN_0_0_4
 _SECOND_NS = 1_000_000_000
@@ -19,11 +20,12 @@ TOKEN_CLASSES = ("input", "cache_read", "cache_write", "output", "reasoning")
 
 
 class WorkersCollector(Collector):
-    """All counters, past workers' included. `workers` is how many there should be."""
+    """All counters, past workers' included. `workers` is how many there should be; `totals` None: nobody knows now."""
 
-    def __init__(self, supervisor: Supervisor, workers: int) -> None:
+    def __init__(self, supervisor: Supervisor, workers: int, totals: Totals | None) -> None:
         self._supervisor = supervisor
         self._workers = workers
+        self._totals = totals
 
     def describe(self) -> Iterator[Metric]:
         return iter(())
@@ -37,6 +39,8 @@ class WorkersCollector(Collector):
             "headgate_uncommitted_calls", "Calls whose rows wait for the ledger.", metrics.uncommitted
         )
         yield self._workers_by_state()
+        if self._totals is not None:
+            yield from _of_ledger(self._totals)
         info = GaugeMetricFamily("headgate_build_info", "The version that runs; always 1.", labels=["version"])
         info.add_metric([__version__], 1)
         yield info
@@ -51,11 +55,21 @@ class WorkersCollector(Collector):
         return family
 
 
-def exposition(supervisor: Supervisor, workers: int) -> bytes:
-    """Return the page that Prometheus reads."""
+def exposition(supervisor: Supervisor, workers: int, totals: Totals | None) -> bytes:
+    """Return the page that Prometheus reads; gauges of the ledger are left out where `totals` is None."""
     registry = CollectorRegistry(auto_describe=False)
-    registry.register(WorkersCollector(supervisor, workers))
+    registry.register(WorkersCollector(supervisor, workers, totals))
     return generate_latest(registry)
+
+
+def _of_ledger(totals: Totals) -> Iterator[Metric]:
+    held, lost = totals
+    yield GaugeMetricFamily("headgate_holds", "Attempts in flight that hold something of a limit.", held.count)
+    yield GaugeMetricFamily("headgate_held_usd", "What they may cost at most, in USD.", _usd(held.nano))
+    yield GaugeMetricFamily("headgate_lost_attempts", "Attempts whose worker died, over all time.", lost.count)
+    yield GaugeMetricFamily(
+        "headgate_lost_usd", "What those are charged, corrections included, in USD.", _usd(lost.nano)
+    )
 
 
 def _routes(routes: dict[str, RouteSeries]) -> Iterator[Metric]:

@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable
 
 import msgspec
 
-from headgate.surfaces.admin import handlers
+from headgate.surfaces.admin import handlers, limit_handlers
 from headgate.surfaces.admin.asking import (
     ACCOUNT,
     BY,
@@ -12,10 +12,13 @@ from headgate.surfaces.admin.asking import (
     LIMIT,
     MODEL,
     OUTCOME,
+    AccountBody,
     Body,
+    LimitBody,
     NewKeyBody,
     Param,
     RotateBody,
+    UpdateKeyBody,
     since,
 )
 from headgate.surfaces.admin.plane import Asked, Plane, Reply
@@ -52,5 +55,16 @@ TABLE: tuple[Entry, ...] = (
     Entry("GET", "/keys", handlers.list_keys, (ACCOUNT,), refuses=(400, 503)),
     Entry("POST", "/keys", handlers.create_key, body=NewKeyBody, status=201, refuses=(400, 409, 413, 503)),
     Entry("POST", "/keys/{id}/rotate", handlers.rotate_key, body=RotateBody, refuses=(400, 404, 409, 413, 503)),
+    Entry("PATCH", "/keys/{id}", handlers.update_key, body=UpdateKeyBody, refuses=(400, 404, 409, 413, 503)),
     Entry("DELETE", "/keys/{id}", handlers.revoke_key, refuses=(400, 404, 409, 503)),
+    Entry("GET", "/accounts", limit_handlers.list_accounts, refuses=(503,)),
+    Entry(
+        "POST", "/accounts", limit_handlers.create_account, body=AccountBody, status=201, refuses=(400, 409, 413, 503)
+    ),
+    Entry("GET", "/accounts/{name}", limit_handlers.one_account, refuses=(400, 404, 503)),
+    Entry("GET", "/limits", limit_handlers.list_limits, refuses=(503,)),
+    Entry("PUT", "/limits", limit_handlers.set_limit, body=LimitBody, refuses=(400, 404, 409, 413, 503)),
+    Entry("GET", "/limits/top", limit_handlers.top_limits, (LIMIT,), refuses=(400, 503)),
+    Entry("GET", "/limits/{id}", limit_handlers.one_limit, refuses=(400, 404, 503)),
+    Entry("DELETE", "/limits/{id}", limit_handlers.remove_limit, refuses=(400, 404, 409, 503)),
 )

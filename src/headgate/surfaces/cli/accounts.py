@@ -6,9 +6,9 @@ import typer
 
 from headgate.surfaces import shown, shown_limits
 from headgate.surfaces.cli.common import ConfigOption, JsonOption, ledger_of, now_ns
-from headgate.surfaces.cli.limits import standing_table
 from headgate.surfaces.cli.output import moment_text, say, say_json, table
 from headgate.surfaces.cli.progress import waiting
+from headgate.surfaces.cli.standings import standing_table
 
 if TYPE_CHECKING:
     from headgate.ledger.accounts import Account

@@ -100,6 +100,20 @@ def _usage_error(option: str) -> Iterator[None]:
         raise typer.BadParameter(f"{error}", param_hint=option) from None
 
 
+def provider_names(config: Path | None) -> list[str] | None:
+    """Return the names of providers as the file has them; None where there is no file, or no such section in it."""
+    from headgate.config.load import locate
+    from headgate.config.tree import read_tree
+
+    file = locate(config, Path.cwd())
+    if file is None:
+        return None
+    env = env_file_of(config).under(os.environ)
+    data = read_tree(file.read_text(encoding="utf-8-sig"), str(file), env).data
+    section = data.get("providers") if isinstance(data, dict) else None
+    return [str(name) for name in section] if isinstance(section, dict) else None
+
+
 def not_both(argument: str | None, option: str | None, name: str) -> str | None:
     """Return whichever of two ways was used to give `name`; a Complaint where both were."""
     if argument is not None and option is not None:

@@ -13,6 +13,7 @@ from headgate.runtime.call import Call
 from headgate.runtime.gate import Gate
 from headgate.runtime.transport import ClientLeft, Headers, Transport
 from headgate.surfaces.data import answers
+from headgate.surfaces.data import limits as standing
 from headgate.surfaces.data.body import read_body
 
 log = structlog.get_logger("headgate.data")
@@ -26,11 +27,12 @@ Handler = Callable[["DataPlane", Transport], Awaitable[None]]
 
 
 class DataPlane:
-    """One worker's API. `usage` answers the totals of a key without SQL on this thread."""
+    """One worker's API. `usage` and `limits` answer what a key has used and has left, without SQL on this thread."""
 
-    def __init__(self, gate: Gate, usage: answers.UsageQuery) -> None:
+    def __init__(self, gate: Gate, usage: answers.UsageQuery, limits: standing.LimitsQuery) -> None:
         self.gate = gate
         self.usage = usage
+        self.limits = limits
 
     async def handle(self, transport: Transport) -> None:
         """Answer one request. Never raises but on cancellation."""
@@ -122,6 +124,12 @@ async def usage(plane: DataPlane, transport: Transport) -> None:
     transport.answer(200, JSON, await answers.usage(plane.usage, principal, transport.query, plane.gate.clock.wall()))
 
 
+async def limits(plane: DataPlane, transport: Transport) -> None:
+    """Say how this key's limits stand."""
+    principal = plane.gate.identify(secret_of(transport))
+    transport.answer(200, JSON, standing.encoded(await plane.limits(principal, plane.gate.clock.wall())))
+
+
 async def healthz(_plane: DataPlane, transport: Transport) -> None:
     """Say that the process lives."""
     transport.answer(200, JSON, b'{"status":"ok"}')
@@ -141,6 +149,7 @@ ROUTES: dict[str, dict[str, Handler]] = {
     **{PREFIX + endpoint.value: {"POST": calls(endpoint)} for endpoint in Endpoint},
     "/v1/models": {"GET": models},
     "/v1/usage": {"GET": usage},
+    "/v1/limits": {"GET": limits},
     "/": {"GET": healthz, "HEAD": healthz},
     "/healthz": {"GET": healthz, "HEAD": healthz},
     "/readyz": {"GET": readyz, "HEAD": readyz},

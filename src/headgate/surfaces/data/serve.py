@@ -15,6 +15,7 @@ from headgate.runtime.gate import Gate
 from headgate.runtime.worker import main
 from headgate.surfaces.data.answers import usage_query
 from headgate.surfaces.data.app import DataPlane
+from headgate.surfaces.data.limits import limits_query
 from headgate.surfaces.data.rsgi import RsgiTransport
 
 HEADER_TIMEOUT_MS = 30_000
@@ -29,7 +30,7 @@ class Listener:
     """Granian, embedded, on the port that all workers share."""
 
     def __init__(self, gate: Gate, ledger: Ledger, host: str, port: int) -> None:
-        plane = DataPlane(gate, usage_query(ledger))
+        plane = DataPlane(gate, usage_query(ledger), limits_query(ledger))
         head_timeout = max(1, min(HEADER_TIMEOUT_MS, gate.terms.settings.body_timeout // MILLISECOND_NS))
 
         def app(scope: Any, proto: Any) -> Coroutine[Any, Any, None]:
