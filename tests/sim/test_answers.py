@@ -58,6 +58,16 @@ async def test_no_answer_is_longer_than_the_maximum(
     assert f'"{reason}"'.encode() in heard.body
 
 
+@pytest.mark.parametrize("dialect", ["chat", "responses", "messages"])
+@pytest.mark.parametrize("stream", [False, True])
+async def test_a_fault_takes_an_answer_past_its_maximum(
+    sim: SimServer, ask: Ask, dialect: str, *, stream: bool
+) -> None:
+    field = "max_output_tokens" if dialect == "responses" else "max_tokens"
+    await ask(dialect, "[[sim tokens=50 fault=past-maximum]]", stream=stream, **{field: 10})
+    assert (sim.requests[0].usage.output, sim.requests[0].outcome) == (50, "completed")
+
+
 async def test_a_directive_sets_the_sizes(sim: SimServer, ask: Ask) -> None:
     heard = await ask("chat", "[[sim tokens=12 frame=5]]")
     assert sim.requests[0].frames == 3

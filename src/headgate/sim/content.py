@@ -8,6 +8,7 @@ from headgate.sim.ask import Ask, Tool
 from headgate.sim.cache import InputTokens
 from headgate.sim.directive import Directive
 from headgate.sim.examples import example
+from headgate.sim.faults import Fault
 from headgate.sim.words import BYTES_PER_TOKEN, Dice, count, digest, pieces, split
 
 _LEAST, _SPREAD = 8, 33  # an answer of the sim's own choice has 8 to 40 tokens
@@ -80,7 +81,9 @@ def compose(seed: int, ask: Ask, directive: Directive, input_tokens: InputTokens
 
 
 def _choice(dice: Dice, ask: Ask, directive: Directive) -> Choice:
-    room = ask.max_output if ask.max_output is not None else 1 << 62
+    room = ask.max_output
+    if room is None or directive.fault is Fault.PAST_MAXIMUM:
+        room = 1 << 62
     wanted = directive.reasoning if directive.reasoning is not None else ask.reasoning
     reasoning = pieces(dice, min(wanted, room))
     left = room - len(reasoning)

@@ -53,6 +53,7 @@ class Fault(StrEnum):
     CRLF = "crlf"
     COMMENTS = "comments"
     LONG_LENGTH = "long-length"
+    PAST_MAXIMUM = "past-maximum"
 
 
 class FaultInfo(msgspec.Struct, frozen=True, gc=False):
@@ -130,6 +131,7 @@ TABLE: tuple[FaultInfo, ...] = (
     FaultInfo(Fault.CRLF, "lines end in CR LF", _NONE),
     FaultInfo(Fault.COMMENTS, "an SSE comment before every frame", _NONE),
     FaultInfo(Fault.LONG_LENGTH, "Content-Length says 100 bytes more than come, then the connection closes"),
+    FaultInfo(Fault.PAST_MAXIMUM, "the request's output maximum is not heeded"),
 )
 
 STATUS: dict[Fault, int] = {fault: int(fault.value[:3]) for fault in Fault if fault.value[:3].isdecimal()} | {
