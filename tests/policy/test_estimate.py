@@ -6,16 +6,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from headgate.model.dialect import DIALECT_OF, SERVED_BY, Endpoint, Kind
+from headgate.model.limit import MAX_AMOUNT
 from headgate.model.price import UNKNOWN, Billing, Prices, Rate
-from headgate.model.request import RequestHead
+from headgate.model.request import RequestHead, Visible
 from headgate.model.route import Provider, Route
 from headgate.model.usage import Usage
 from headgate.policy.estimate import (
     BASE_TOKENS,
+    DEAR_IMAGE_TOKENS,
     DEFAULT_CONTEXT,
     DEFAULT_MAX_OUTPUT,
+    LEAST_OUTPUT,
     TOOLS_TOKENS,
     Hold,
+    bound,
     hold,
     input_tokens,
     output_maximum,
@@ -41,9 +45,10 @@ def route(
     billing: Billing = Billing.METERED,
     context: int | None = None,
     max_output: int | None = None,
+    name: str = "m",
 ) -> Route:
     provider = Provider("p", Kind.OPENAI, "http://x/v1", None, SERVED_BY[Kind.OPENAI], billing=billing)
-    return Route(provider, "m", "m", prices, context=context, max_output=max_output)
+    return Route(provider, name, "m", prices, context=context, max_output=max_output)
 
 
 def head(
@@ -136,3 +141,133 @@ def test_usage_seen_on_the_way_is_the_truth_of_the_input_and_a_bound_of_the_outp
     assert partial_usage(Hold(100, 50, 1), 8, seen) == Usage(input=10, cache_read=90, output=4)
     assert partial_usage(Hold(100, 50, 1), 0, seen) == seen
     assert partial_usage(Hold(100, 50, 1), 0, Usage(output=7)) == Usage(input=100, output=7)
+
+
+RATE = 0.3
+SEEN = Visible(10_000)
+
+
+def test_a_bounds_input_is_its_estimate_and_at_most_a_token_a_byte() -> None:
+    got = bound(head(tools=True), route(), seen=SEEN, tokens_per_byte=RATE)
+    assert (got.input, got.input_most) == (
+        3_000 + BASE_TOKENS + TOOLS_TOKENS,
+        10_000 + BASE_TOKENS + TOOLS_TOKENS,
+    )
+
+
+def test_attachments_count_by_their_own_rules_and_no_more_than_the_context() -> None:
+    seen = Visible(1_000, attached_tokens=5_000, images=1)
+    got = bound(head(), route(), seen=seen, tokens_per_byte=RATE)
+    assert (got.input, got.input_most) == (300 + 5_000 + BASE_TOKENS, 1_000 + 5_000 + BASE_TOKENS)
+    small = bound(head(), route(context=2_000), seen=seen, tokens_per_byte=RATE)
+    assert (small.input, small.input_most) == (300 + 2_000 + BASE_TOKENS, 1_000 + 2_000 + BASE_TOKENS)
+
+
+def test_an_image_counts_for_more_where_tiles_are_dear() -> None:
+    seen = Visible(0, attached_tokens=1_601, images=2)
+    got = bound(head(), route(name="gpt-4o-mini-2024-07-18"), seen=seen, tokens_per_byte=RATE)
+    assert got.input >= 2 * DEAR_IMAGE_TOKENS == 2 * 48_169
+
+
+def test_what_cannot_be_seen_is_the_whole_context() -> None:
+    unseen = Visible(1_000, unseen=True)
+    got = bound(head(), route(context=50_000), seen=unseen, tokens_per_byte=RATE)
+    assert (got.input, got.input_most) == (50_000, 50_000)
+    assert bound(head(), route(), seen=unseen, tokens_per_byte=RATE).input == DEFAULT_CONTEXT
+    stored = head(b'{"previous_response_id":"r"}', endpoint=Endpoint.RESPONSES)
+    assert bound(stored, route(context=50_000), seen=SEEN, tokens_per_byte=RATE).input == 50_000
+    assert bound(stored, route(context=5_000), seen=SEEN, tokens_per_byte=RATE).input_most == 10_000 + BASE_TOKENS
+
+
+@pytest.mark.parametrize(("endpoint", "name"), [(Endpoint.EMBEDDINGS, "input"), (Endpoint.COMPLETIONS, "prompt")])
+@pytest.mark.parametrize("value", ["[1,2,3]", "[[1,2],[3]]", "[ 7]"])
+def test_a_list_of_tokens_is_denser_than_text(endpoint: Endpoint, name: str, value: str) -> None:
+    listed = head(f'{{"{name}":{value}}}'.encode(), endpoint=endpoint)
+    assert bound(listed, route(), seen=SEEN, tokens_per_byte=RATE).input == 5_000 + BASE_TOKENS
+    texts = head(f'{{"{name}":["1","2"]}}'.encode(), endpoint=endpoint)
+    assert bound(texts, route(), seen=SEEN, tokens_per_byte=RATE).input == 3_000 + BASE_TOKENS
+
+
+def test_only_a_maximum_that_the_client_did_not_name_may_be_lowered() -> None:
+    named = bound(head(max_output=3_000), route(max_output=8_000), seen=SEEN, tokens_per_byte=RATE)
+    assert (named.output, named.least, named.lowerable) == (3_000, LEAST_OUTPUT, False)
+    unnamed = bound(head(), route(max_output=8_000), seen=SEEN, tokens_per_byte=RATE)
+    assert (unnamed.output, unnamed.least, unnamed.lowerable) == (8_000, LEAST_OUTPUT, True)
+    told = bound(head(max_output=3_000), route(), seen=SEEN, tokens_per_byte=RATE, lowerable=True)
+    assert (told.output, told.lowerable) == (3_000, True)
+
+
+@pytest.mark.parametrize("most", [0, 1, 1_023])
+def test_a_maximum_below_the_least_is_not_raised(most: int) -> None:
+    got = bound(head(max_output=most), route(), seen=SEEN, tokens_per_byte=RATE)
+    assert (got.output, got.least) == (most, most)
+
+
+@pytest.mark.parametrize(
+    ("body", "least"),
+    [
+        ('{"thinking":{"type":"enabled","budget_tokens":5000}}', 5_001),
+        ('{"reasoning":{"max_tokens":6000}}', 6_001),
+        ('{"thinking":{"type":"adaptive"}}', LEAST_OUTPUT),
+        ('{"thinking":{"type":"enabled","budget_tokens":99999}}', 8_000),
+        ('{"thinking":{"type":"enabled","budget_tokens":"x"},"reasoning":5}', LEAST_OUTPUT),
+        ('{"thinking":null}', LEAST_OUTPUT),
+    ],
+)
+def test_a_maximum_stays_above_the_tokens_fixed_for_thinking(body: str, least: int) -> None:
+    thinking = head(body.encode(), endpoint=Endpoint.MESSAGES, max_output=8_000)
+    assert bound(thinking, route(), seen=SEEN, tokens_per_byte=RATE).least == least
+
+
+def test_thinking_that_a_translation_has_written_is_found_in_the_body() -> None:
+    body = b'{"model":"m","thinking":{"type":"enabled","budget_tokens":5000},"messages":[]}'
+    written = msgspec.structs.replace(head(body, endpoint=Endpoint.MESSAGES, max_output=8_000), fields={})
+    assert bound(written, route(), seen=SEEN, tokens_per_byte=RATE).least == 5_001
+
+
+def test_rates_are_the_dearest_that_the_largest_input_can_reach() -> None:
+    tiered = msgspec.structs.replace(PRICES, input=Rate(1_000_000, ((5_000, 9_000_000),)))
+    got = bound(head(max_output=5), route(tiered), seen=SEEN, tokens_per_byte=RATE)
+    assert got.input < 5_000 < got.input_most
+    assert (got.input_rate, got.output_rate) == (9_000_000, 10_000_000)
+    small = bound(head(max_output=5), route(tiered), seen=Visible(100), tokens_per_byte=RATE)
+    assert small.input_rate == 2_000_000
+    loud = bound(head(max_output=5), route(), seen=Visible(100, audio=True), tokens_per_byte=RATE)
+    assert (loud.input_rate, loud.output_rate) == (50_000_000, 90_000_000)
+
+
+def test_a_subscription_costs_nothing_and_an_unpriced_route_has_no_rates() -> None:
+    asked = Prices(request=7)
+    free = bound(head(), route(asked, billing=Billing.SUBSCRIPTION), seen=SEEN, tokens_per_byte=RATE)
+    assert (free.input_rate, free.output_rate, free.request, free.priced) == (0, 0, 0, True)
+    unpriced = bound(head(), route(asked), seen=SEEN, tokens_per_byte=RATE)
+    assert (unpriced.input_rate, unpriced.output_rate, unpriced.request, unpriced.priced) == (None, None, 7, False)
+
+
+def test_embeddings_need_no_price_of_output_and_counting_none_at_all() -> None:
+    silent = msgspec.structs.replace(PRICES, output=None)
+    got = bound(head(endpoint=Endpoint.EMBEDDINGS), route(silent), seen=SEEN, tokens_per_byte=RATE)
+    assert (got.output, got.least, got.priced) == (0, 0, True)
+    counting = bound(head(endpoint=Endpoint.COUNT_TOKENS), route(UNKNOWN), seen=SEEN, tokens_per_byte=RATE)
+    assert (counting.input_most, counting.nano(counting.input_most, counting.output)) == (0, 0)
+
+
+@given(
+    st.integers(0, 10**15),
+    st.integers(1, 10**15),
+    st.integers(0, 2**26),
+    st.integers(0, 10**7),
+    st.booleans(),
+    st.floats(0.2, 1),
+)
+def test_no_size_breaks_the_bound(most: int, n: int, size: int, attached: int, unseen: bool, rate: float) -> None:
+    seen = Visible(size, attached, 1, unseen=unseen)
+    got = bound(head(max_output=most, n=n), route(), seen=seen, tokens_per_byte=rate)
+    assert 0 <= got.input <= got.input_most
+    assert 0 <= got.least <= got.output == most
+    assert got.n == n
+    assert got.nano(got.input, got.least) <= got.nano(got.input_most, got.output)
+    held = hold(head(max_output=most, n=n), route())
+    assert held.output <= MAX_AMOUNT
+    assert held.nano is not None
+    assert held.nano < 2**63
