@@ -52,6 +52,9 @@ CHARGES: dict[FailureKind, Charge] = {
 }
 
 
+_UNKNOWN = Cost(None, Basis.UNKNOWN)
+
+
 class Ending(msgspec.Struct, frozen=True, gc=False):
     """How an attempt ended.
 
@@ -116,13 +119,13 @@ def charge_of(ending: Ending, *, cut_stops_billing: bool) -> Charge:
 def _at_hold(held: Hold, route: Route, seen: Usage | None) -> Settled:
     billing = route.provider.billing
     usage = Usage(input=held.input, output=held.output)
-    if billing is Billing.SUBSCRIPTION:
-        return Settled(usage, Cost(0, Basis.SUBSCRIPTION))
-    if held.nano is None:
-        return Settled(usage, Cost(None, Basis.UNKNOWN))
+    # Usage that was seen on the way is a lower bound of the truth, also above the hold.
+    if billing is Billing.SUBSCRIPTION or held.nano is None:
+        if seen is not None and seen.total_input + seen.total_output > held.input + held.output:
+            usage = seen
+        return Settled(usage, Cost(0, Basis.SUBSCRIPTION) if billing is Billing.SUBSCRIPTION else _UNKNOWN)
     if seen is not None:
         cost = cost_of(seen, route.prices, billing, None, Basis.ESTIMATED)
-        # Usage that was seen on the way is a lower bound of the truth, also above the hold.
         if cost.nano is not None and cost.nano > held.nano:
             return Settled(seen, cost)
     return Settled(usage, Cost(held.nano, Basis.ESTIMATED))

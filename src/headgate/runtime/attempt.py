@@ -1,5 +1,7 @@
 """One upstream request of a call: opened, read, settled into its row."""
 
+from math import ceil
+
 import msgspec
 import structlog
 
@@ -9,12 +11,13 @@ from headgate.model.failure import Failure, FailureKind
 from headgate.model.limit import Grant, Unit
 from headgate.model.records import AttemptRow, AttemptState
 from headgate.model.route import Route
-from headgate.policy.estimate import Hold
+from headgate.model.usage import Usage
+from headgate.policy.estimate import TOKENS_PER_BYTE, Hold
 from headgate.policy.failures import kind_of_status
 from headgate.policy.truth import Ending, settle
 from headgate.protocols.base import MalformedStream, StreamScanner
 from headgate.protocols.failure_cause import failure_cause
-from headgate.protocols.provable import WATCH_BYTES
+from headgate.protocols.provable import BYTES_A_TOKEN, WATCH_BYTES
 from headgate.protocols.translation import Translation
 from headgate.protocols.whole import ANSWER_LIMIT
 from headgate.runtime.clock import Clock
@@ -124,6 +127,23 @@ class Attempt:
             return None
         return scanner.capped(self._held.output, self._held.input)
 
+    def _seen(self, failure: Failure) -> Usage | None:
+        """Return the usage known of an attempt that has failed: what was reported on the way, or the text has taken.
+
+        An upstream that passed its maximum has billed more than the hold: its text counts as it would in a request,
+        and what came before it was looked at as the maximum.
+        """
+        seen, scanner, held = self.scanner.partial(), self.scanner, self._held
+        if failure.kind is not FailureKind.CAPPED or not isinstance(scanner, StreamScanner | Translation):
+            return seen
+        provable = scanner.provable_output
+        if seen is not None and seen.total_output >= provable:
+            return seen
+        output = held.output + ceil(provable * BYTES_A_TOKEN * TOKENS_PER_BYTE)
+        if seen is None or seen.total_input == 0:
+            return Usage(input=held.input, output=output)
+        return msgspec.structs.replace(seen, output=output)
+
     async def read_tail(self) -> None:
         """Read what is left of a whole answer, so that its connection can be used again."""
         answer, size = self.answer, 0
@@ -153,7 +173,7 @@ class Attempt:
             self.out.head.stream,
             failure,
             scanner.reported() if self.status else None,
-            None if failure is None else scanner.partial(),
+            None if failure is None else self._seen(failure),
             scanner.content_seen,
             scanner.streamed_output_bytes,
             self.out.head.reasoning,
