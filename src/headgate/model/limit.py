@@ -201,7 +201,8 @@ class Grant(msgspec.Struct, gc=False):
     """A hold that is committed. `output` is the maximum of one choice that was granted; `at` the store's time.
 
     `entries` are the attempt's, `whole` those that the call gives back at its end; `facts` says what is held in all.
-    `incarnation` and `counter` name the batch it was committed in. `standings` include this hold.
+    `incarnation` and `counter` name the batch it was committed in. `standings` include this hold: of the
+    client's own limits on tokens and requests, which answers tell of.
     """
 
     call: str

@@ -3,7 +3,7 @@
 A batch settles first, then decides its holds in the order they came; the book carries what each leaves to the next.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import msgspec
 
@@ -26,89 +26,110 @@ from headgate.model.limit import (
 from headgate.model.money import TOKENS_PER_PRICE
 from headgate.policy.windows import bucket_of, frees_at, opens, resets_at
 
+Owner = tuple[int, str]
+"""(limit id, subject)."""
 Place = tuple[int, str, int]
 """(limit id, subject, bucket_start)."""
 
 _OPEN_END = 1 << 62
 """More output than anything can make."""
+_USD, _TOKENS, _REQUESTS, _CONCURRENCY = Unit
+"""By themselves, since looking up a member of an enumeration costs as much as a sum, and all of this is under locks."""
+_TOLD = frozenset({_TOKENS, _REQUESTS})
 
 
 class Book:
     """Balances at the store's time `now` (ns since the epoch), and what is changed of them: {place: [spent, held]}."""
 
-    __slots__ = ("_rows", "_sums", "changes", "now")
+    __slots__ = ("_buckets", "_changed", "_rows", "_sums", "changes", "now")
 
     def __init__(self, now: int, rows: Iterable[tuple[int, str, int, int, int]]) -> None:
         """`rows`: (limit id, subject, bucket_start, spent, held) of every balance that an ask of the batch is on."""
         self.now = now
         self.changes: dict[Place, list[int]] = {}
-        self._rows: dict[tuple[int, str], dict[int, list[int]]] = {}
-        self._sums: dict[tuple[int, str], list[int]] = {}
+        # The same lists as in `changes`, by balance.
+        self._changed: dict[Owner, dict[int, list[int]]] = {}
+        # What each balance has in its present window, with that window's start: reckoned once, then kept up.
+        self._sums: dict[Owner, list[int]] = {}
+        self._buckets: dict[int, int] = {}
+        self._rows: dict[Owner, dict[int, tuple[int, int]]] = {}
         for limit, subject, bucket, spent, held in rows:
-            self._rows.setdefault((limit, subject), {})[bucket] = [spent, held]
+            self._rows.setdefault((limit, subject), {})[bucket] = spent, held
 
     def add(self, entry: Entry, spent: int, held: int) -> None:
         """Change a balance; it need not have been read."""
-        changed = self.changes.setdefault((entry.limit, entry.subject, entry.bucket), [0, 0])
-        changed[0] += spent
-        changed[1] += held
-        owner = (entry.limit, entry.subject)
-        row = self._rows.setdefault(owner, {}).setdefault(entry.bucket, [0, 0])
-        row[0] += spent
-        row[1] += held
-        sums = self._sums.get(owner)
-        if sums is not None and entry.bucket >= sums[2]:
+        limit, subject, bucket = entry.limit, entry.subject, entry.bucket
+        changed = self.changes.get((limit, subject, bucket))
+        if changed is None:
+            changed = self.changes[(limit, subject, bucket)] = [spent, held]
+            self._changed.setdefault((limit, subject), {})[bucket] = changed
+        else:
+            changed[0] += spent
+            changed[1] += held
+        sums = self._sums.get((limit, subject))
+        if sums is not None and bucket >= sums[2]:
             sums[0] += spent
             sums[1] += held
 
-    def used(self, applied: Applied) -> tuple[int, int]:
-        """Return what is spent and held in the present window."""
-        limit = applied.limit
-        owner = (limit.id, applied.subject)
+    def used(self, applied: Applied) -> Sequence[int]:
+        """Return what is spent and held in the present window, and when that has begun."""
+        owner = (applied.limit.id, applied.subject)
         sums = self._sums.get(owner)
         if sums is None:
-            start = 0 if limit.unit is Unit.CONCURRENCY else opens(limit.window, self.now)
-            sums = [0, 0, start]
-            for bucket, (spent, held) in self._rows.get(owner, {}).items():
-                if bucket >= start:
-                    sums[0] += spent
-                    sums[1] += held
-            self._sums[owner] = sums
-        return sums[0], sums[1]
+            limit = applied.limit
+            start = 0 if limit.unit is _CONCURRENCY else opens(limit.window, self.now)
+            present = [row for bucket, row in self._by_bucket(owner).items() if bucket >= start]
+            sums = self._sums[owner] = [sum(spent for spent, _ in present), sum(held for _, held in present), start]
+        return sums
+
+    def _by_bucket(self, owner: Owner) -> dict[int, tuple[int, int]]:
+        """Return {bucket_start: (spent, held)} of a balance after all that has been changed."""
+        found = dict(self._rows.get(owner, ()))
+        for bucket, (spent, held) in self._changed.get(owner, {}).items():
+            before = found.get(bucket, (0, 0))
+            found[bucket] = before[0] + spent, before[1] + held
+        return found
+
+    def bucket(self, limit: Limit) -> int:
+        """Return the bucket that an amount of now counts in."""
+        found = self._buckets.get(limit.id)
+        if found is None:
+            found = 0 if limit.unit is _CONCURRENCY else bucket_of(limit.window, self.now)
+            self._buckets[limit.id] = found
+        return found
 
     def standing(self, applied: Applied) -> Standing:
-        spent, held = self.used(applied)
+        spent, held, _ = self.used(applied)
         limit = applied.limit
-        resets = None if limit.unit is Unit.CONCURRENCY else resets_at(limit.window, self.now)
+        resets = None if limit.unit is _CONCURRENCY else resets_at(limit.window, self.now)
         return Standing(limit, applied.subject, spent, held, resets)
 
     def spent_by_bucket(self, applied: Applied) -> list[tuple[int, int]]:
         """Return (bucket_start, spent) of the present window's buckets, in order."""
         start = opens(applied.limit.window, self.now)
-        rows = self._rows.get((applied.limit.id, applied.subject), {})
-        return sorted((bucket, row[0]) for bucket, row in rows.items() if bucket >= start)
+        known = self._by_bucket((applied.limit.id, applied.subject))
+        return sorted((bucket, row[0]) for bucket, row in known.items() if bucket >= start)
 
 
 def settle(book: Book, entries: Iterable[Entry], cost_nano: int | None, tokens: int, *, held: bool = True) -> None:
     """Replace a hold by the truth. A cost that nobody knows is what was held. `held`: the hold is in the store."""
     for entry in entries:
+        unit = entry.unit
         back = -entry.amount if held else 0
-        match entry.unit:
-            case Unit.USD:
-                book.add(entry, entry.amount if cost_nano is None else cost_nano, back)
-            case Unit.TOKENS:
-                book.add(entry, tokens, back)
-            case Unit.CONCURRENCY:
-                book.add(entry, 0, back)
-            case Unit.REQUESTS:
-                if not held:
-                    book.add(entry, entry.amount, 0)
+        if unit is _USD:
+            book.add(entry, entry.amount if cost_nano is None else cost_nano, back)
+        elif unit is _TOKENS:
+            book.add(entry, tokens, back)
+        elif unit is _CONCURRENCY:
+            book.add(entry, 0, back)
+        elif not held:
+            book.add(entry, entry.amount, 0)
 
 
 def hold(book: Book, entries: Iterable[Entry]) -> None:
     """Put down what a grant sets aside; requests are spent at once, and never given back."""
     for entry in entries:
-        if entry.unit is Unit.REQUESTS:
+        if entry.unit is _REQUESTS:
             book.add(entry, entry.amount, 0)
         else:
             book.add(entry, 0, entry.amount)
@@ -119,7 +140,8 @@ def decide(book: Book, ask: Ask, incarnation: int, counter: int) -> Grant | Refu
     bound = ask.bound
     output = bound.output
     refusals: list[Refusal] = []
-    for applied in (*ask.limits, *ask.whole):
+    asked = (*ask.limits, *ask.whole) if ask.whole else ask.limits
+    for applied in asked:
         fits = _largest_output(book, applied, bound)
         if fits >= output:
             continue
@@ -130,8 +152,8 @@ def decide(book: Book, ask: Ask, incarnation: int, counter: int) -> Grant | Refu
             output = fits
     if refusals:
         return max(refusals, key=_hardness)
-    entries = tuple(_entry(book, applied, bound, output) for applied in ask.limits)
-    whole = tuple(_entry(book, applied, bound, output) for applied in ask.whole)
+    entries = tuple([_entry(book, applied, bound, output) for applied in ask.limits])
+    whole = tuple([_entry(book, applied, bound, output) for applied in ask.whole])
     hold(book, entries)
     hold(book, whole)
     return Grant(
@@ -143,7 +165,7 @@ def decide(book: Book, ask: Ask, incarnation: int, counter: int) -> Grant | Refu
         output,
         entries,
         whole,
-        tuple(book.standing(applied) for applied in (*ask.limits, *ask.whole) if _is_shown(applied.limit)),
+        tuple([book.standing(applied) for applied in asked if _is_shown(applied.limit)]),
         held_facts(ask.facts, bound, output, entries),
     )
 
@@ -162,39 +184,35 @@ def _largest_output(book: Book, applied: Applied, bound: Bound) -> int:
     input that is larger than its estimate does not pass the cap.
     """
     limit = applied.limit
-    spent, held = book.used(applied)
+    spent, held, _ = book.used(applied)
     room = limit.cap - spent - held
-    match limit.unit:
-        case Unit.USD:
-            assert bound.input_rate is not None
-            assert bound.output_rate is not None
-            room = min(room, MAX_AMOUNT)
-            rate = bound.output_rate * bound.n
-            left = (room - bound.request) * TOKENS_PER_PRICE - bound.input_most * bound.input_rate
-            if rate == 0:
-                return _OPEN_END if left >= 0 else -1
-            return left // rate if left >= 0 else -1
-        case Unit.TOKENS:
-            left = min(room, MAX_AMOUNT) - bound.input_most
-            return left // bound.n if left >= 0 else -1
-        case Unit.REQUESTS | Unit.CONCURRENCY:
-            return _OPEN_END if room >= 1 else -1
+    unit = limit.unit
+    if unit is _USD:
+        assert bound.input_rate is not None
+        assert bound.output_rate is not None
+        rate = bound.output_rate * bound.n
+        left = (min(room, MAX_AMOUNT) - bound.request) * TOKENS_PER_PRICE - bound.input_most * bound.input_rate
+        if rate == 0:
+            return _OPEN_END if left >= 0 else -1
+        return left // rate if left >= 0 else -1
+    if unit is _TOKENS:
+        left = min(room, MAX_AMOUNT) - bound.input_most
+        return left // bound.n if left >= 0 else -1
+    return _OPEN_END if room >= 1 else -1
 
 
 def _amount(limit: Limit, bound: Bound, input_tokens: int, output: int) -> int:
-    match limit.unit:
-        case Unit.USD:
-            return bound.nano(input_tokens, output)
-        case Unit.TOKENS:
-            return bound.tokens(input_tokens, output)
-        case Unit.REQUESTS | Unit.CONCURRENCY:
-            return 1
+    if limit.unit is _USD:
+        return bound.nano(input_tokens, output)
+    if limit.unit is _TOKENS:
+        return bound.tokens(input_tokens, output)
+    return 1
 
 
 def _entry(book: Book, applied: Applied, bound: Bound, output: int) -> Entry:
     limit = applied.limit
-    bucket = 0 if limit.unit is Unit.CONCURRENCY else bucket_of(limit.window, book.now)
-    return Entry(limit.id, applied.subject, bucket, limit.unit, _amount(limit, bound, bound.input, output))
+    amount = _amount(limit, bound, bound.input, output)
+    return Entry(limit.id, applied.subject, book.bucket(limit), limit.unit, amount)
 
 
 def _refusal(book: Book, applied: Applied, wanted: int) -> Refusal:
@@ -203,7 +221,7 @@ def _refusal(book: Book, applied: Applied, wanted: int) -> Refusal:
     free_at = None
     if wanted > min(limit.cap, MAX_AMOUNT):
         shortage = Shortage.QUOTA
-    elif standing.spent + wanted <= limit.cap or limit.unit is Unit.CONCURRENCY:
+    elif standing.spent + wanted <= limit.cap or limit.unit is _CONCURRENCY:
         shortage = Shortage.HELD
     else:
         buckets = book.spent_by_bucket(applied)
@@ -219,5 +237,5 @@ def _hardness(refusal: Refusal) -> tuple[int, int]:
 
 
 def _is_shown(limit: Limit) -> bool:
-    """Clients are told how their own limits stand, never a provider's."""
-    return limit.scope is not Scope.PROVIDER
+    """Clients are told how their own limits stand, in the units that vendors have headers for; never a provider's."""
+    return limit.unit in _TOLD and limit.scope is not Scope.PROVIDER
