@@ -6,10 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from headgate.model.limit import Bound
 from headgate.model.money import MAX_NANO_USD
 from headgate.model.price import FREE, UNKNOWN, Billing, Prices, Rate
 from headgate.model.usage import Basis, Usage
-from headgate.policy.pricing import cost_of, rate_at, worst_case
+from headgate.policy.pricing import cost_of, dearest, rate_at
 
 METERED = Billing.METERED
 CLASSES = (
@@ -25,6 +26,15 @@ CLASSES = (
 
 tokens = st.integers(0, 3_000_000)
 usages = st.builds(Usage, **dict.fromkeys(CLASSES, tokens))
+
+
+def worst_case(
+    input_tokens: int, output_tokens: int, prices: Prices, billing: Billing, *, audio: bool = False
+) -> int | None:
+    """Return the most nano-USD that an attempt of these tokens costs; None: unpriced."""
+    rates = dearest(input_tokens, prices, billing, has_output=output_tokens > 0, audio=audio)
+    bound = Bound(input_tokens, input_tokens, output_tokens, 0, 1, *rates)
+    return bound.nano(input_tokens, output_tokens) if bound.priced else None
 
 
 @st.composite

@@ -76,20 +76,6 @@ def rate_at(rate: Rate, total_input: int) -> int:
     return price
 
 
-def worst_case(
-    input_tokens: int, output_tokens: int, prices: Prices, billing: Billing, *, audio: bool = False
-) -> int | None:
-    """Return the most that an attempt of these tokens may cost, in nano-USD rounded up; None if unpriced.
-
-    The rates are those of `dearest`.
-    """
-    input_rate, output_rate, request = dearest(input_tokens, prices, billing, has_output=output_tokens > 0, audio=audio)
-    if input_rate is None or output_rate is None:
-        return None
-    sum_ = input_tokens * input_rate + output_tokens * output_rate
-    return min(request - (-sum_ // TOKENS_PER_PRICE), MAX_NANO_USD)
-
-
 def dearest(
     input_tokens: int, prices: Prices, billing: Billing, *, has_output: bool = True, audio: bool = False
 ) -> tuple[int | None, int | None, int]:
