@@ -1,5 +1,6 @@
 """`headgate limits`: list, set, remove, top."""
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -130,9 +131,7 @@ def set_(
         zone=zone,
         clamp=bool(clamp),
     )
-    known = None if provider is None else provider_names(config)
-    if known is not None and provider not in known:
-        raise Complaint(f"There is no provider {provider!r} in the configuration; it has: {', '.join(known)}")
+    _check_provider(provider, config)
     now = now_ns()
     with waiting("writing to the ledger"), ledger_of(config) as ledger:
         with ledger.write() as connection:
@@ -142,11 +141,21 @@ def set_(
     if json:
         say_json(shown_limits.limit(made))
         return
+    _say_set(made, standings, names)
+
+
+def _say_set(made: "Limit", standings: "list[Standing]", names: shown_limits.Names) -> None:
     per = "" if shown_limits.limit(made)["per"] is None else f" per {made.window.text}"
     say(f"Limit {made.id}: {amount_text(made, made.cap)}{per} of {made.title.partition(' of ')[2]}.")
-    for standing in standings:
-        spent, held = (amount_text(made, amount) for amount in (standing.spent, standing.held))
-        say(f"So far {subject_text(standing, names)}: {spent} spent, {held} held.")
+    for one in standings:
+        spent, held = amount_text(made, one.spent), amount_text(made, one.held)
+        say(f"So far {subject_text(one, names)}: {spent} spent, {held} held.")
+
+
+def _check_provider(provider: str | None, config: Path | None) -> None:
+    known = None if provider is None else provider_names(config)
+    if known is not None and provider not in known:
+        raise Complaint(f"There is no provider {provider!r} in the configuration; it has: {', '.join(known)}")
 
 
 @app.command()
