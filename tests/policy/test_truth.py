@@ -136,6 +136,14 @@ def test_an_unpriced_attempt_is_unknown_and_not_zero() -> None:
     assert outcome(ended(FailureKind.RATE_LIMITED), route(UNKNOWN), held) == FREE_OF_CHARGE
 
 
+def test_tokens_seen_above_the_hold_count_where_money_is_unknown_or_paid() -> None:
+    seen = Usage(input=100, output=80)
+    capped = ended(FailureKind.CAPPED, seen=seen)
+    assert outcome(capped, route(UNKNOWN, cut_stops_billing=False), Hold(100, 50, None)) == (seen, None, Basis.UNKNOWN)
+    flat = route(billing=Billing.SUBSCRIPTION, cut_stops_billing=False)
+    assert outcome(capped, flat, Hold(100, 50, 1)) == (seen, 0, Basis.SUBSCRIPTION)
+
+
 @pytest.mark.parametrize("kind", [None, *FailureKind])
 @pytest.mark.parametrize("sent", [False, True])
 def test_a_subscription_costs_nothing_with_that_basis(kind: FailureKind | None, sent: bool) -> None:
