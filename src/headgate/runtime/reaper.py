@@ -1,7 +1,11 @@
-"""Finds the dead: workers of this host by their lock files, others by their silence; what they held becomes lost."""
+"""Finds the dead: workers of this host by their lock files, others by their silence; what they held becomes lost.
+
+Beside that it takes away what no limit counts any more.
+"""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from functools import partial
 from pathlib import Path
 
 import structlog
@@ -12,12 +16,15 @@ from headgate.ledger.errors import LedgerError
 from headgate.ledger.incarnations import sweep
 from headgate.ledger.locks import directory_id
 from headgate.ledger.observer import PERIOD_NS, SECOND_NS, Watch, observe
+from headgate.ledger.tidy import MOST, SLICE, delete, outdated
 from headgate.runtime.clock import Clock
 
 log = structlog.get_logger("headgate.supervisor")
 
 SWEEP_PERIOD = 1.0
 """Seconds between two looks at the lock files."""
+TIDY_PERIOD = 60.0
+"""Seconds between two looks for balances that nothing counts any more."""
 
 
 class Reaper:
@@ -32,16 +39,28 @@ class Reaper:
     async def run(self) -> None:
         """Look for the dead until cancelled; a ledger that cannot be used is asked again."""
         async with asyncio.TaskGroup() as group:
-            group.create_task(self._often(self._sweep, SWEEP_PERIOD))
-            group.create_task(self._often(self._observe, PERIOD_NS / SECOND_NS))
+            for look, period, what in (
+                (self._sweep, SWEEP_PERIOD, "dead workers could not be looked for; tried again"),
+                (self._observe, PERIOD_NS / SECOND_NS, "silent workers could not be looked for; tried again"),
+            ):
+                group.create_task(self._often(partial(asyncio.to_thread, look), period, what))
+            group.create_task(self._often(self._tidy, TIDY_PERIOD, "old balances could not be deleted; tried again"))
 
-    async def _often(self, look: Callable[[], None], period: float) -> None:
+    async def _often(self, look: Callable[[], Awaitable[None]], period: float, what: str) -> None:
         while True:
             await asyncio.sleep(period)
             try:
-                await asyncio.to_thread(look)
+                await look()
             except LedgerError as error:
-                log.warning("dead workers could not be looked for; tried again", error=str(error))
+                log.warning(what, error=str(error))
+
+    async def _tidy(self) -> None:
+        """Delete balances in slices, each in its own turn, so that calls and the end of serving get theirs between."""
+        places = None
+        while places is None or len(places) == MOST:
+            places = await asyncio.to_thread(outdated, self._ledger, self._clock.wall())
+            for first in range(0, len(places), SLICE):
+                await asyncio.to_thread(delete, self._ledger, places[first : first + SLICE])
 
     def _sweep(self) -> None:
         sweep(self._ledger, self._directory, self._clock.wall())
