@@ -43,7 +43,8 @@ def check_owner(connection: Connection, limit: Limit) -> None:
     account = limit.name if limit.scope is Scope.ACCOUNT else limit.account
     if account and connection.scalar(sa.select(accounts.c.name).where(accounts.c.name == account)) is None:
         raise UnknownName(
-            f"There is no account {account!r}; see: headgate accounts list, or make it: headgate accounts create NAME"
+            f"There is no account {account!r}; see: headgate accounts list. One of the configuration file is there "
+            "once headgate serve has read it; make another with: headgate accounts create NAME"
         )
     if limit.scope is Scope.KEY and not key_ids(connection, limit):
         raise UnknownName(f"There is no key {limit.name!r} that works; see: headgate keys list")

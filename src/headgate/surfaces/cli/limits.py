@@ -62,11 +62,11 @@ def list_(
     from headgate.ledger.limits import list_limits
 
     with waiting("reading the ledger"), ledger_of(config) as ledger, ledger.reader().connection() as connection:
-        in_force = list_limits(connection)
-        found = list_limits(connection, everything=True) if everything else in_force
+        found = list_limits(connection, everything=everything)
+        in_force = {limit.id for limit in list_limits(connection)} if everything else set()
     if json:
         for limit in found:
-            removed = {"removed": limit not in in_force} if everything else {}
+            removed = {"removed": limit.id not in in_force} if everything else {}
             say_json(shown_limits.limit(limit) | removed)
         return
     if not found:
@@ -76,7 +76,7 @@ def list_(
     table([*columns, *(["state"] if everything else [])], [_row(limit, in_force, everything) for limit in found])
 
 
-def _row(limit: "Limit", in_force: "list[Limit]", everything: bool) -> tuple[str, ...]:
+def _row(limit: "Limit", in_force: set[int], everything: bool) -> tuple[str, ...]:
     told = shown_limits.limit(limit)
     return (
         str(limit.id),
@@ -89,7 +89,7 @@ def _row(limit: "Limit", in_force: "list[Limit]", everything: bool) -> tuple[str
         told["zone"] or "-",
         "yes" if limit.clamp else "no",
         limit.source,
-        *((("in force" if limit in in_force else "removed"),) if everything else ()),
+        *((("in force" if limit.id in in_force else "removed"),) if everything else ()),
     )
 
 
