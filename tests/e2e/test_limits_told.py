@@ -91,3 +91,23 @@ def test_without_a_key_nothing_is_told(gateway: Gateway) -> None:
         assert answer.status_code == 401
         assert answer.json()["error"]["code"] == "invalid_api_key"
     assert httpx2.post(f"{gateway.url}/v1/limits", headers={"x-api-key": gateway.key}).status_code == 405
+
+
+def test_a_limit_set_while_a_gateway_runs_is_in_force_and_its_removal_too(gateway: Gateway) -> None:
+    secret = foreign_key(gateway, "shut", "only")
+    gateway.until(lambda _: knows(gateway, secret))
+    body = {"model": "gpt-sim", "messages": [{"role": "user", "content": "Hello"}], "max_tokens": 50}
+
+    def status() -> int:
+        headers = {"authorization": f"Bearer {secret}"}
+        return int(httpx2.post(f"{gateway.url}/v1/chat/completions", json=body, headers=headers).status_code)
+
+    assert status() == 200
+    gateway.cli("limits", "set", "--account", "shut", "--usd", "0", "--per", "total")
+    gateway.until(lambda _: status() == 429)
+    [told] = ask(gateway, secret)
+    assert (told["cap"], told["left"], told["held"]) == ("0", "0", "0")
+    assert float(told["spent"]) > 0
+    gateway.cli("limits", "remove", "--account", "shut", "--usd", "0", "--per", "total")
+    gateway.until(lambda _: status() == 200)
+    assert ask(gateway, secret) == []
