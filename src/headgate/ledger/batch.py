@@ -49,9 +49,12 @@ class Work(msgspec.Struct, gc=False):
 
     def is_late(self, incarnation: int) -> bool:
         """Whether it settles what another life of this worker has held."""
-        return any(
-            grant is not None and grant.incarnation != incarnation
-            for grant in (*self.grants, self.ended, self.released)
+        for grant in self.grants:
+            if grant is not None and grant.incarnation != incarnation:
+                return True
+        ended, released = self.ended, self.released
+        return (ended is not None and ended.incarnation != incarnation) or (
+            released is not None and released.incarnation != incarnation
         )
 
     @property
@@ -126,9 +129,8 @@ class Batch:
 
     def reads(self) -> list[tuple[int, str, int | None]]:
         """Return (limit id, subject, how many ns to look back; None: all) of the balances that holds are decided by."""
-        return list(
-            {(a.limit.id, a.subject): (a.limit.id, a.subject, reach(a.limit.window)) for a in self._asked()}.values()
-        )
+        found = {(applied.limit.id, applied.subject): applied.limit for applied in self._asked()}
+        return [(*place, reach(limit.window)) for place, limit in found.items()]
 
     def decide(
         self, now: int, epoch: int, incarnation: int, counter: int, rows: Iterable[tuple[int, str, int, int, int]]
@@ -138,7 +140,9 @@ class Batch:
         Sets each work's `answer`. May be called again where the transaction failed.
         """
         book = granting.Book(now, rows)
-        ended = [place for work in self.works for place in self._settle(book, work)]
+        ended: list[tuple[str, int]] = []
+        for work in self.works:
+            self._settle(book, work, ended)
         new = list(self.restored)
         for held in new:
             granting.hold(book, _entries(held))
@@ -157,22 +161,21 @@ class Batch:
             [(*place, spent, held) for place, (spent, held) in sorted(book.changes.items()) if spent or held],
         )
 
-    def _settle(self, book: granting.Book, work: Work) -> Iterable[tuple[str, int]]:
-        for attempt, grant in zip(work.attempts, work.grants, strict=False):
-            if grant is not None:
-                granting.settle(book, grant.entries, attempt.cost_nano, tokens_of(attempt), held=self._is_in(grant))
-                yield grant.call, grant.no
-        if work.released is not None:
-            granting.settle(book, work.released.entries, 0, 0, held=self._is_in(work.released))
-            yield work.released.call, work.released.no
-            if work.released.whole:
-                yield from self._give_back(book, work.released)
-        if work.ended is not None and work.ended.whole:
-            yield from self._give_back(book, work.ended)
-
-    def _give_back(self, book: granting.Book, grant: Grant) -> Iterable[tuple[str, int]]:
-        granting.settle(book, grant.whole, 0, 0, held=self._is_in(grant))
-        yield grant.call, CALL_ITSELF
+    def _settle(self, book: granting.Book, work: Work, ended: list[tuple[str, int]]) -> None:
+        """Settle what this work has held; `ended` gets (call, no) of each hold that is over."""
+        if work.grants:
+            for attempt, grant in zip(work.attempts, work.grants, strict=False):
+                if grant is not None:
+                    granting.settle(book, grant.entries, attempt.cost_nano, tokens_of(attempt), held=self._is_in(grant))
+                    ended.append((grant.call, grant.no))
+        released, whole = work.released, work.ended
+        if released is not None:
+            granting.settle(book, released.entries, 0, 0, held=self._is_in(released))
+            ended.append((released.call, released.no))
+        for grant in (released, whole):
+            if grant is not None and grant.whole:
+                granting.settle(book, grant.whole, 0, 0, held=self._is_in(grant))
+                ended.append((grant.call, CALL_ITSELF))
 
     def _is_in(self, grant: Grant) -> bool:
         return self._since is None or grant.counter <= self._since

@@ -33,8 +33,11 @@ class Memory:
 
     def committed(self, counter: int, works: Sequence[Work]) -> None:
         """A batch is in, under this counter."""
-        self._batches.append((counter, works))
-        self._size += len(works)
+        # What only asked has left nothing but its hold.
+        kept = [work for work in works if work.call is not None or work.attempts or work.released or work.ended]
+        if kept:
+            self._batches.append((counter, kept))
+            self._size += len(kept)
         while self._size > MOST_WORKS:
             self._size -= len(self._batches.popleft()[1])
         for work in works:
