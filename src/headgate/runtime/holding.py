@@ -12,11 +12,11 @@ from headgate.model.dialect import Endpoint
 from headgate.model.errors import ErrorKind, HeadgateError
 from headgate.model.failure import Failure, FailureKind
 from headgate.model.identity import Principal
-from headgate.model.limit import Answer, Applied, Ask, Grant, HoldFacts, Refusal, Stale, Unit
+from headgate.model.limit import Answer, Applied, Ask, Bound, Grant, HoldFacts, Refusal, Stale, Unit
 from headgate.model.records import AttemptRow, CallRow
 from headgate.model.request import Visible
 from headgate.model.route import Route
-from headgate.policy.estimate import Hold, bound, hold, output_maximum
+from headgate.policy.estimate import TOKENS_PER_BYTE, Hold, bound, hold, output_maximum
 from headgate.policy.refusals import failure_of, unpriceable, unpriced
 from headgate.protocols.attachments import visible
 from headgate.protocols.beyond_tokens import beyond_tokens
@@ -24,7 +24,7 @@ from headgate.protocols.failure_text import clean
 from headgate.runtime.attempt import SIZED, Attempt
 from headgate.runtime.gate import Gate
 from headgate.runtime.interrupted import STORE_GONE, Interrupted
-from headgate.runtime.outgoing import Canonical, Outgoing, outgoing_soon
+from headgate.runtime.outgoing import LARGE, Canonical, Outgoing, outgoing_soon
 from headgate.runtime.transport import Transport, session_of
 from headgate.runtime.waiting import Waiting
 
@@ -80,10 +80,11 @@ class Holding(Interrupted):
             if applied is None:
                 out = await outgoing_soon(canonical, route)
                 return self._take_interruption() or self._granted(route, out, hold(out.head, route), None)
-            own, whole = tuple(applied[0]), tuple(applied[1])
+            own, whole = applied
             sized = any(one.limit.unit in SIZED for one in own)
             out = await self._sized(route) if sized else await outgoing_soon(canonical, route)
-            ask = self._ask_for(route, out, own, () if self._whole is not None else whole)
+            size = await self._size_of(route, out, sized=sized)
+            ask = self._ask_for(route, size, own, () if self._whole is not None else whole)
             refused = refused_outright(out, ask)
             if refused is not None:
                 return HoldRefused(refused)
@@ -118,13 +119,22 @@ class Holding(Interrupted):
                 return out
         return await outgoing_soon(canonical, route, most)
 
-    def _ask_for(self, route: Route, out: Outgoing, own: tuple[Applied, ...], whole: tuple[Applied, ...]) -> Ask:
-        client, seen = self._head, self._seen
+    async def _size_of(self, route: Route, out: Outgoing, *, sized: bool) -> Bound:
+        """Return how large the attempt can get; `sized`: a limit counts its tokens or money, so look closely."""
+        client, head = self._head, out.head
         assert client is not None
-        if seen is None:
-            seen = self._seen = visible(client)
-        size = bound(out.head, route, seen=seen, tokens_per_byte=self.gate.density.rate(route.model))
-        size = msgspec.structs.replace(size, lowerable=client.max_output is None)
+        seen = Visible(len(head.body))
+        if sized:
+            seen = await asyncio.to_thread(visible, head) if len(head.body) > LARGE else visible(head)
+            if beyond_tokens(head) is not None:
+                seen = msgspec.structs.replace(seen, unseen=True)
+            self._seen = seen
+        rate = self.gate.density.rate(route.model)
+        return bound(head, route, seen=seen, tokens_per_byte=rate, lowerable=client.max_output is None)
+
+    def _ask_for(self, route: Route, size: Bound, own: tuple[Applied, ...], whole: tuple[Applied, ...]) -> Ask:
+        client = self._head
+        assert client is not None
         facts = HoldFacts(
             self.principal.account,
             self.principal.key,
@@ -232,7 +242,10 @@ class Holding(Interrupted):
         """Let the ledger know of an attempt that no limit holds for: if this worker dies, it is lost by name."""
         waiter: asyncio.Future[Answer | None] = self.gate.loop.create_future()
         waiter.add_done_callback(lambda done: self._take_note(attempt, done))
-        ask = self._ask_for(attempt.route, attempt.out, (), ())
+        size = bound(
+            attempt.out.head, attempt.route, seen=Visible(len(attempt.out.head.body)), tokens_per_byte=TOKENS_PER_BYTE
+        )
+        ask = self._ask_for(attempt.route, size, (), ())
         ask.no = attempt.no
         self.gate.ledger.submit(Work(self.principal.account, self.principal.key, ask=ask, waiter=waiter))
 
@@ -266,9 +279,12 @@ class Holding(Interrupted):
         """An attempt is settled: its row and hold go to the ledger with the next thing that does."""
         self._rows.append(row)
         self._grants.append(attempt.grant)
-        if attempt.grant is not None and self._seen is not None and row.reported_nano is not None:
-            fresh = row.input + row.cache_read + row.cache_write_5m + row.cache_write_1h
-            self.gate.density.saw(row.model, self._seen.bytes, fresh - self._seen.attached_tokens)
+        seen = self._seen
+        if seen is None or seen.unseen or seen.attached_tokens or row.reported_nano is None:
+            return  # only what was text alone tells of text
+        self.gate.density.saw(
+            row.model, seen.bytes, row.input + row.cache_read + row.cache_write_5m + row.cache_write_1h
+        )
 
 
 def refused_outright(out: Outgoing, ask: Ask) -> Failure | None:

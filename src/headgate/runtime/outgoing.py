@@ -140,6 +140,7 @@ def _as_shaped(head: RequestHead, codec: Codec, body: bytes, route: Route) -> Re
     return msgspec.structs.replace(
         head,
         body=body,
+        fields=said.fields,
         max_output=said.max_output,
         n=said.n,
         has_tools=said.has_tools,
