@@ -1,6 +1,6 @@
-"""Which limits apply to an attempt: of its account, its key, the models the key's limits name, its session, its provider."""
+"""Which limits apply to an attempt: of its account, its key and the models that it names, its session, its provider."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from fnmatch import fnmatchcase
 
 import msgspec
@@ -15,41 +15,52 @@ MAX_REMEMBERED = 10_000
 _ONCE = frozenset({Unit.REQUESTS, Unit.CONCURRENCY})
 """Taken once by a call, and not by each of its attempts; a provider's are taken by each."""
 
-
-class Whose(msgspec.Struct, frozen=True, gc=False):
-    """The limits of one principal; `on_models` apply where the resolved model matches, `on_session` per session."""
-
-    always: tuple[Applied, ...]
-    on_models: tuple[Applied, ...]
-    on_session: tuple[Limit, ...]
+Applies = tuple[tuple[Applied, ...], tuple[Applied, ...]]
+"""The limits of an attempt, and those that its call takes once."""
 
 
-_NOBODYS = Whose((), (), ())
+class Whose(msgspec.Struct, frozen=True):
+    """The limits of one principal; `on_models` apply where the resolved model matches, `on_session` per session.
+
+    `found` remembers what applies by provider, where neither model nor session has a say.
+    """
+
+    always: tuple[Applied, ...] = ()
+    on_models: tuple[Applied, ...] = ()
+    on_session: tuple[Limit, ...] = ()
+    found: dict[str, Applies | None] = {}
 
 
 class Limits:
     """All limits in force at one epoch of the ledger."""
 
-    __slots__ = ("_others", "_providers", "_remembered", "epoch")
+    __slots__ = ("_nobodys", "_others", "_providers", "_remembered", "epoch")
 
     def __init__(self, limits: Iterable[Limit] = (), epoch: int = 0) -> None:
         self.epoch = epoch
         self._providers: dict[str, list[Applied]] = {}
         self._others: list[Limit] = []
         self._remembered: dict[Principal, Whose] = {}
+        self._nobodys = Whose()
         for limit in limits:
             if limit.scope is Scope.PROVIDER:
                 self._providers.setdefault(limit.name, []).append(Applied(limit, limit.name))
             else:
                 self._others.append(limit)
 
-    def apply(
-        self, principal: Principal, session: str | None, route: Route
-    ) -> tuple[Sequence[Applied], Sequence[Applied]] | None:
+    def apply(self, principal: Principal, session: str | None, route: Route) -> Applies | None:
         """Return the limits of an attempt on `route`, and those that its call takes once; None where there are none."""
         if not self._others and not self._providers:
             return None
         whose = self._whose(principal)
+        if whose.on_models or (whose.on_session and session is not None):
+            return self._found(whose, principal, session, route)
+        provider = route.provider.name
+        if provider not in whose.found:
+            whose.found[provider] = self._found(whose, principal, None, route)
+        return whose.found[provider]
+
+    def _found(self, whose: Whose, principal: Principal, session: str | None, route: Route) -> Applies | None:
         found = list(whose.always)
         if whose.on_models:
             found += [applied for applied in whose.on_models if fnmatchcase(route.model, applied.limit.pattern)]
@@ -59,11 +70,11 @@ class Limits:
         own = [applied for applied in found if applied.limit.unit not in _ONCE]
         whole = [applied for applied in found if applied.limit.unit in _ONCE]
         own += self._providers.get(route.provider.name, ())
-        return (own, whole) if own or whole else None
+        return (tuple(own), tuple(whole)) if own or whole else None
 
     def _whose(self, principal: Principal) -> Whose:
         if not self._others or principal is ANONYMOUS:
-            return _NOBODYS
+            return self._nobodys
         known = self._remembered.get(principal)
         if known is None:
             if len(self._remembered) >= MAX_REMEMBERED:
