@@ -11,6 +11,7 @@ from tests.ledger.holding import NANO, UNPRICED, balance, call_of, consistent, l
 from tests.ledger.rows import DAY, NOW, work_of
 
 from headgate.ledger import corrections, incarnations, tables
+from headgate.ledger.batch import Work
 from headgate.ledger.engine import Ledger
 from headgate.ledger.errors import CannotSettle, UnknownName
 from headgate.ledger.lost_calls import replace_lost
@@ -132,6 +133,19 @@ def test_a_call_may_go_on_after_a_late_settle(ledger: Ledger, lock_dir: Path) ->
     assert (whole["outcome"], whole["attempt_count"]) == ("ok", 2)
     assert whole["cost_nano"] + sum(fix["delta_nano"] for fix in whole["adjustments"]) == 740
     assert balance(ledger, usd) == {0: (740, 0)}
+
+
+def test_what_a_person_has_said_stays_when_the_call_goes_on(ledger: Ledger, lock_dir: Path) -> None:
+    grant = lost(ledger, lock_dir, limit(ledger))
+    by_hand(ledger, 5)
+    first, second = truth(1, failure="cut"), truth(1, 2, cost_nano=40)
+    late(ledger, first, grant)
+    with living(ledger, lock_dir) as life:
+        with ledger.write() as connection:
+            assert replace_lost(connection, call_of(1, first, second), [second])
+        life.write(Work("acme", "key_ci", [second]))
+    assert net(ledger) == [45]
+    consistent(ledger)
 
 
 def test_only_a_lost_call_is_replaced(ledger: Ledger, lock_dir: Path) -> None:
@@ -266,6 +280,14 @@ def test_an_unknown_cost_becomes_known_by_hand(ledger: Ledger, lock_dir: Path) -
     assert [one.unknown_cost for one in ledger.reader().usage()] == [0]
     assert by_hand(ledger, 5).before == 0
     assert ledger.reader().usage()[0].cost_nano == 5
+    consistent(ledger)
+
+
+def test_a_call_is_known_when_its_unknown_part_is(ledger: Ledger, lock_dir: Path) -> None:
+    lost(ledger, lock_dir, limit(ledger, Unit.TOKENS), bound=UNPRICED, no=2, settled=[truth(1)])
+    assert net(ledger) == [None]
+    by_hand(ledger, 5)
+    assert net(ledger) == [705]
     consistent(ledger)
 
 
