@@ -139,18 +139,16 @@ def decide(book: Book, ask: Ask, incarnation: int, counter: int) -> Grant | Refu
     """Grant all that is asked, at the largest output that fits, or refuse by the limit that is hardest to meet."""
     bound = ask.bound
     output = bound.output
-    refusals: list[Refusal] = []
     asked = (*ask.limits, *ask.whole) if ask.whole else ask.limits
+    short: list[tuple[Applied, int]] = []
     for applied in asked:
         fits = _largest_output(book, applied, bound)
-        if fits >= output:
+        if fits >= bound.output:
             continue
-        least = bound.least if bound.lowerable or applied.limit.clamp else bound.output
-        if fits < least:
-            refusals.append(_refusal(book, applied, _amount(applied.limit, bound, bound.input_most, least)))
-        else:
+        short.append((applied, fits))
+        if fits < output and (bound.lowerable or applied.limit.clamp):
             output = fits
-    if refusals:
+    if short and (refusals := _refusals(book, short, bound, output)):
         return max(refusals, key=_hardness)
     entries = tuple([_entry(book, applied, bound, output) for applied in ask.limits])
     whole = tuple([_entry(book, applied, bound, output) for applied in ask.whole])
@@ -168,6 +166,19 @@ def decide(book: Book, ask: Ask, incarnation: int, counter: int) -> Grant | Refu
         tuple([book.standing(applied) for applied in asked if _is_shown(applied.limit)]),
         held_facts(ask.facts, bound, output, entries),
     )
+
+
+def _refusals(book: Book, short: Iterable[tuple[Applied, int]], bound: Bound, output: int) -> list[Refusal]:
+    """Return a refusal by each limit whose room is short of what it must leave.
+
+    `output` is what those limits leave that may lower it; it is what the others count too, in whatever order they come.
+    """
+    found = []
+    for applied, fits in short:
+        least = bound.least if bound.lowerable or applied.limit.clamp else max(output, bound.least)
+        if fits < least:
+            found.append(_refusal(book, applied, _amount(applied.limit, bound, bound.input_most, least)))
+    return found
 
 
 def held_facts(facts: HoldFacts, bound: Bound, output: int, entries: tuple[Entry, ...] = ()) -> HoldFacts:
