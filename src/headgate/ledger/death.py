@@ -124,7 +124,8 @@ def _charge(
     tries: dict[str, list[AttemptRow]] = {}
     for attempt in (*settled, *lost):
         tries.setdefault(attempt.call, []).append(attempt)
-    known = set(connection.scalars(sa.select(calls.c.id).where(calls.c.id.in_(sorted(tries)))))
+    query = sa.select(calls.c.id, calls.c.attempts).where(calls.c.id.in_(sorted(tries)))
+    known = {row.id: row.attempts for row in connection.execute(query)}
     new = []
     for call, group in groupby(rows, key=lambda row: row.call):
         held = list(group)
@@ -132,6 +133,8 @@ def _charge(
         mine = sorted(tries.get(call, ()), key=lambda row: row.no)
         if call in known:
             lost_calls.sum_up(connection, call)
+            # A call that had asked nobody when it ended was no request until now.
+            usage.add(facts.account, facts.key, facts.call_started_at, requests=int(not known[call]))
         elif mine:
             new.append(msgspec.structs.asdict(lost_calls.lost_call(call, held[-1].incarnation, facts, mine)))
             usage.add(facts.account, facts.key, facts.call_started_at, requests=1)
