@@ -137,6 +137,25 @@ def test_a_call_that_ended_while_an_attempt_was_held_keeps_its_row_and_shows_the
     consistent(ledger)
 
 
+def test_a_call_that_ended_without_an_attempt_becomes_a_request_when_its_hold_is_lost(
+    ledger: Ledger, lock_dir: Path
+) -> None:
+    usd = limit(ledger)
+    with living(ledger, lock_dir) as life:
+        life.hold(1, [usd])
+        life.write(work_of(call_of(1, outcome="client_gone"), ()))
+        assert ("requests", 0) not in spent(ledger)
+        dies(ledger, lock_dir, life)
+    (call,) = ledger.reader().calls()
+    assert (call["outcome"], call["attempts"], call["cost_nano"], call["basis"]) == (
+        "client_gone",
+        1,
+        NANO,
+        "estimated",
+    )
+    consistent(ledger)
+
+
 def test_what_was_left_by_a_life_that_ended_by_itself_is_lost_too(ledger: Ledger, lock_dir: Path) -> None:
     usd = limit(ledger)
     with living(ledger, lock_dir) as life:

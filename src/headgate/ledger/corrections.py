@@ -176,7 +176,7 @@ def _correct_late(
 
 def _end_call(connection: Connection, call: CallRow, usage: Usage) -> None:
     """Write the call's row. What the call itself holds is given back where its life is found dead."""
-    if lost_calls.put(connection, call) and call.attempts:
+    if lost_calls.put(connection, call):
         usage.add(call.account, call.key, call.started_at, requests=1)
 
 

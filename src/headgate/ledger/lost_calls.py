@@ -115,18 +115,20 @@ def replace_lost(connection: Connection, call: CallRow, to_come: Iterable[Attemp
 
 
 def put(connection: Connection, call: CallRow, to_come: Iterable[AttemptRow] = ()) -> bool:
-    """Write a call's row, over one that is there; say whether there was none. `to_come` as in `replace_lost`."""
+    """Write a call's row, over one that is there; say whether it becomes a request by that. `to_come` as above."""
     found = [(row.no, row.cost_nano) for row in (*attempts_of(connection, [call.id]), *to_come)]
     values = msgspec.structs.asdict(call)
     if len(found) == call.attempts:
         values["cost_nano"] = _charged(found, _corrected(connection, call.id))
     elif call.cost_nano is not None:
         values["cost_nano"] = call.cost_nano - _added(connection, call.id)
-    known = {name: value for name, value in values.items() if name != "id"}
-    if connection.execute(calls.update().where(calls.c.id == call.id).values(known)).rowcount:
-        return False
-    connection.execute(calls.insert().values(values))
-    return True
+    had = connection.scalar(sa.select(calls.c.attempts).where(calls.c.id == call.id).with_for_update(key_share=True))
+    if had is None:
+        connection.execute(calls.insert().values(values))
+    else:
+        rest = {name: value for name, value in values.items() if name != "id"}
+        connection.execute(calls.update().where(calls.c.id == call.id).values(rest))
+    return not had and call.attempts > 0
 
 
 def attempts_of(
