@@ -21,6 +21,11 @@ Held = tuple[int, Grant]
 """A hold that is open: 0 for what the call itself holds of the grant, else the attempt's number."""
 CALL_ITSELF = 0
 """`holds.no` of what the call holds, and not one of its attempts."""
+TO_BE_ENDED = -1
+"""`holds.no` of a call with attempts in the ledger, no hold and no row yet: if its worker dies, they have an owner."""
+
+_MOST_TOKENS = 8 * MAX_TOKENS
+"""Of an attempt: each of its classes is bounded by itself."""
 
 _encode = msgspec.json.Encoder().encode
 
@@ -56,6 +61,11 @@ class Work(msgspec.Struct, gc=False):
         return (ended is not None and ended.incarnation != incarnation) or (
             released is not None and released.incarnation != incarnation
         )
+
+    @property
+    def ends_more(self) -> bool:
+        """Whether it is a call of which some attempts are in the ledger already."""
+        return self.call is not None and self.call.attempts > len(self.attempts)
 
     @property
     def name(self) -> str:
@@ -117,7 +127,11 @@ class Batch:
     def has_holds(self) -> bool:
         """Whether any limit or hold is touched."""
         return bool(self.restored) or any(
-            work.ask is not None or work.ended is not None or work.released is not None or any(work.grants)
+            work.ask is not None
+            or work.ended is not None
+            or work.released is not None
+            or any(work.grants)
+            or work.ends_more
             for work in self.works
         )
 
@@ -146,17 +160,20 @@ class Batch:
         new = list(self.restored)
         for held in new:
             granting.hold(book, _entries(held))
+        owned: list[Ask] = []
         for work in self.works:
-            if work.ask is None:
+            ask = work.ask
+            if ask is None:
                 continue
-            if work.ask.epoch != epoch:
-                work.answer = Stale(epoch)
-                continue
-            answer = work.answer = granting.decide(book, work.ask, incarnation, counter)
+            stale = ask.epoch != epoch
+            answer = work.answer = Stale(epoch) if stale else granting.decide(book, ask, incarnation, counter)
             if isinstance(answer, Grant):
                 new += open_holds(answer)
+            elif work.attempts:
+                owned.append(ask)
+        rows_of_calls = [(ask.call, TO_BE_ENDED, incarnation, now, _encode(ask.facts).decode()) for ask in owned]
         return Writes(
-            [_hold_row(held, incarnation) for held in new],
+            [_hold_row(held, incarnation) for held in new] + rows_of_calls,
             ended,
             [(*place, spent, held) for place, (spent, held) in sorted(book.changes.items()) if spent or held],
         )
@@ -168,6 +185,8 @@ class Batch:
                 if grant is not None:
                     granting.settle(book, grant.entries, attempt.cost_nano, tokens_of(attempt), held=self._is_in(grant))
                     ended.append((grant.call, grant.no))
+        if work.call is not None and work.ends_more:
+            ended.append((work.call.id, TO_BE_ENDED))
         released, whole = work.released, work.ended
         if released is not None:
             granting.settle(book, released.entries, 0, 0, held=self._is_in(released))
@@ -200,7 +219,7 @@ class Batch:
         for work in self.works:
             for attempt in work.attempts:
                 cost, tokens = attempt.cost_nano or 0, tokens_of(attempt)
-                if not (0 <= cost <= MAX_AMOUNT and 0 <= tokens <= MAX_TOKENS):
+                if not (0 <= cost <= MAX_AMOUNT and 0 <= tokens <= _MOST_TOKENS):
                     raise BadRow(f"call {attempt.call}: an amount is negative or beyond all bounds")
                 known = _of_day(sums, work, attempt.started_at)
                 known[0] += cost

@@ -83,7 +83,7 @@ def lose_holds(connection: Connection, dead: Sequence[int]) -> int:
     lost: list[AttemptRow] = []
     for row in rows:
         facts = row.facts
-        if row.no == CALL_ITSELF or (row.call, row.no) in settled:
+        if row.no <= CALL_ITSELF or (row.call, row.no) in settled:
             granting.settle(book, facts.entries, 0, 0)
             continue
         attempt = lost_calls.lost_attempt(row.call, row.no, row.incarnation, facts)

@@ -64,7 +64,9 @@ class _Delete:
 _CALLS = _Insert("calls", CallRow.__struct_fields__, _marks(len(CallRow.__struct_fields__)))
 _ATTEMPTS = _Insert("attempts", AttemptRow.__struct_fields__, _marks(len(AttemptRow.__struct_fields__)))
 _BALANCES = _Insert("balances", _BALANCE_COLUMNS, "(?, ?, ?, ?, ?, 0)", _ON_CONFLICT)
-_HOLDS = _Insert("holds", ("call", "no", "incarnation", "at", "facts"), "(?, ?, ?, ?, ?)")
+_HOLDS = _Insert(
+    "holds", ("call", "no", "incarnation", "at", "facts"), "(?, ?, ?, ?, ?)", " ON CONFLICT (call, no) DO NOTHING"
+)
 _ENDED = _Delete("DELETE FROM holds WHERE (call, no) IN", "(?, ?)")
 _LIMITS = _Insert(
     "limit_balances",
