@@ -19,7 +19,7 @@ def settle_late(connection: Connection, work: Work, incarnation: int, now: int) 
         if grant is not None and grant.incarnation != incarnation:
             attempt.incarnation = incarnation
             corrections.settle_late(connection, attempt, grant, call, now)
-    if work.released is not None:
+    if work.released is not None and work.released.incarnation != incarnation:
         corrections.release_late(connection, work.released, now)
 
 
