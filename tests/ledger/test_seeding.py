@@ -160,12 +160,13 @@ def test_a_limit_on_models_counts_those_that_its_pattern_takes(ledger: Ledger) -
     record(ledger, 2, key=key, model="claude-opus", cost_nano=20)
     record(ledger, 3, key=key, model="CLAUDE-opus", cost_nano=300)
     record(ledger, 4, key=key, model="gpt-5", cost_nano=4_000)
+    record(ledger, 5, key=key, model="models/claude-x", cost_nano=50_000)
     balance(ledger, "key", key, "usd", 0, 99_999)
     ours: dict[str, Any] = {"scope": Scope.KEY, "name": "ci", "pattern": "claude-*"}
     for window in (rolling(HOUR), MONTH, TOTAL):
         place = (key, bucket_of(window, NOW))
-        assert spent(ledger, put(ledger, window=window, **ours)) == {place: 21}
-        assert spent(ledger, put(ledger, window=window, unit=Unit.REQUESTS, **ours)) == {place: 2}
+        assert spent(ledger, put(ledger, window=window, **ours)) == {place: 50_321}
+        assert spent(ledger, put(ledger, window=window, unit=Unit.REQUESTS, **ours)) == {place: 4}
 
 
 def test_a_limit_of_a_provider_counts_attempts_of_everybody(ledger: Ledger) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from fnmatch import fnmatchcase
 
 import msgspec
 import sqlalchemy as sa
@@ -14,6 +13,7 @@ from headgate.ledger.tables import calls, keys
 from headgate.model.identity import ANONYMOUS
 from headgate.model.limit import EACH, SUBJECT_SEPARATOR, Entry, Limit, Scope, Unit
 from headgate.model.records import AttemptRow
+from headgate.policy.applicable import is_of
 from headgate.policy.windows import bucket_of
 
 
@@ -56,7 +56,5 @@ def _subject(limit: Limit, attempt: AttemptRow, owner: Owner) -> str | None:
     if limit.scope is Scope.SESSION:
         named = owner.session is not None and limit.name in (EACH, owner.session)
         return f"{owner.account}{SUBJECT_SEPARATOR}{owner.session}" if named else None
-    named = limit.name in (owner.key, owner.key_name) and (
-        not limit.pattern or fnmatchcase(attempt.model, limit.pattern)
-    )
+    named = limit.name in (owner.key, owner.key_name) and (not limit.pattern or is_of(limit.pattern, attempt.model))
     return owner.key if named else None

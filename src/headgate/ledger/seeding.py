@@ -6,7 +6,6 @@ since they survive retention. Attempts in flight at that moment are not counted.
 
 from __future__ import annotations
 
-from fnmatch import fnmatchcase
 from typing import Any
 
 import sqlalchemy as sa
@@ -25,6 +24,7 @@ from headgate.ledger.tables import (
 )
 from headgate.model.limit import EACH, SUBJECT_SEPARATOR, Limit, Per, Scope, Unit
 from headgate.policy import windows
+from headgate.policy.applicable import is_of
 
 COUNTED_CLASSES = tuple(name for name in TOKEN_CLASSES if name != "reasoning")
 """The classes whose sum is the tokens of an attempt: `reasoning` is part of `output`."""
@@ -92,7 +92,7 @@ def spent_before(connection: Connection, limit: Limit, now: int) -> Amounts:
     query = _calls_query(connection, limit, now) if once else _attempts_query(connection, limit, now)
     found: Amounts = {}
     for subject, bucket, model, amount in connection.execute(query):
-        if not limit.pattern or fnmatchcase(model, limit.pattern):
+        if not limit.pattern or is_of(limit.pattern, model):
             # A calendar's or total's rows count as now, whenever they are dated.
             place = (subject, bucket if limit.window.per is Per.ROLLING else windows.bucket_of(limit.window, now))
             found[place] = found.get(place, 0) + amount

@@ -63,7 +63,7 @@ class Limits:
     def _found(self, whose: Whose, principal: Principal, session: str | None, route: Route) -> Applies | None:
         found = list(whose.always)
         if whose.on_models:
-            found += [applied for applied in whose.on_models if fnmatchcase(route.model, applied.limit.pattern)]
+            found += [applied for applied in whose.on_models if is_of(applied.limit.pattern, route.model)]
         if whose.on_session and session is not None:
             subject = f"{principal.account}{SUBJECT_SEPARATOR}{session}"
             found += [Applied(limit, subject) for limit in whose.on_session if limit.name in (EACH, session)]
@@ -96,3 +96,12 @@ class Limits:
             elif limit.scope is Scope.SESSION:
                 on_session.append(limit)
         return Whose(tuple(always), tuple(on_models), tuple(on_session))
+
+
+def is_of(pattern: str, model: str) -> bool:
+    """Tell whether a limit on the models of a pattern counts this one, whatever spelling its client has found for it.
+
+    Some upstreams take a model's name in any case, and with something before it: `models/gemini-2.5-pro`.
+    """
+    pattern, model = pattern.lower(), model.lower()
+    return fnmatchcase(model, pattern) or fnmatchcase(model.rpartition("/")[2], pattern)

@@ -7,8 +7,7 @@ from typing import Any, Final
 import msgspec
 
 from headgate.model.dialect import Endpoint
-from headgate.model.limit import MAX_AMOUNT, Bound
-from headgate.model.money import MAX_NANO_USD
+from headgate.model.limit import MAX_AMOUNT, MAX_TOKENS, Bound
 from headgate.model.request import RequestHead, Visible
 from headgate.model.route import Route
 from headgate.model.usage import Usage
@@ -134,9 +133,9 @@ def hold(head: RequestHead, route: Route, *, tokens_per_byte: float = TOKENS_PER
     """Return the hold of one attempt of this request on this route, all of its body taken as text."""
     seen = Visible(len(head.body), audio=head.body.find(b"input_audio") >= 0)
     held = bound(head, route, seen=seen, tokens_per_byte=tokens_per_byte)
-    output = min(held.output * held.n, MAX_AMOUNT)
-    nano = min(held.nano(held.input, held.output), MAX_NANO_USD) if held.priced else None
-    return Hold(held.input, output, nano)
+    output = min(held.output * held.n, MAX_TOKENS)
+    nano = min(held.nano(held.input, held.output), MAX_AMOUNT) if held.priced else None
+    return Hold(min(held.input, MAX_TOKENS), output, nano)
 
 
 def partial_usage(

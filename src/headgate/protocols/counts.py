@@ -5,10 +5,11 @@ from typing import Annotated, Any, Final
 
 import msgspec
 
+from headgate.model.limit import MAX_TOKENS
 from headgate.model.money import MAX_NANO_USD, divide_half_up, parse_usd
 from headgate.model.usage import Usage
 
-MAX_COUNT: Final = 2**53
+MAX_COUNT: Final = MAX_TOKENS
 _TICKS_PER_NANO_USD: Final = 10
 
 _decoder: Final = msgspec.json.Decoder(float_hook=Decimal)
@@ -77,7 +78,7 @@ def decode_exact(body: bytes | msgspec.Raw) -> dict[str, Any]:
 
 
 def count(value: object) -> int | None:
-    """Return a token count; None for what cannot be one (negative, beyond 2**53, not an integer)."""
+    """Return a token count; None for what cannot be one (negative, beyond 10**12, not an integer)."""
     if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= MAX_COUNT:
         return value
     return None

@@ -15,6 +15,19 @@ MAX_NODES: Final = 50_000
 MAX_STRINGS: Final = 500_000
 """Objects and arrays, and strings, of a request that is read whole: a conversation of a million tokens has fewer."""
 
+READ: Final = frozenset(
+    {"model", "models", "stream", "stream_options", "include_usage", "messages", "input", "prompt", "system", "tools"}
+    | {"max_tokens", "max_completion_tokens", "max_output_tokens", "n", "best_of", "n_predict", "prediction"}
+    | {"thinking", "reasoning", "reasoning_effort", "functions", "audio", "modalities", "service_tier", "background"}
+    | {"previous_response_id", "conversation", "thread", "container", "mcp_servers", "plugins", "web_search_options"}
+    | {"search_parameters", "speed", "inference_geo", "fallbacks", "compaction", "context_management"}
+)
+"""What decides whom a request goes to and what it costs.
+
+Upstreams written in Go take a key for it in any case, and of several the last one (encoding/json: "preferring an exact
+match but also accepting a case-insensitive match").
+"""
+
 _QUOTE: Final = 34
 _decoder: Final = msgspec.json.Decoder(dict[str, Raw])
 _key_decoder: Final = msgspec.json.Decoder(str)
@@ -46,6 +59,9 @@ def read_object(body: bytes, what: str = "the request body", param: str | None =
         duplicate = _find_duplicate(body, fields)
         if duplicate is not None:
             raise _invalid(f"{what} has the key {_shown(duplicate)} twice", param)
+    names = "".join(fields)
+    if names != names.casefold():
+        _refuse_look_alikes(fields, what, param)
     return fields
 
 
@@ -114,6 +130,14 @@ def _find_duplicate(body: bytes, fields: dict[str, Raw]) -> str | None:
             return key  # the value here is longer than the last one of this key
         position = separator.end()
     return None
+
+
+def _refuse_look_alikes(fields: dict[str, Raw], what: str, param: str | None) -> None:
+    """Refuse a key that differs in case alone from one that is read here: it would be a second one of it elsewhere."""
+    for key in fields:
+        meant = key.casefold()
+        if meant != key and meant in READ:
+            raise _invalid(f"{what} has the key {_shown(key)}; write it {_shown(meant)}", param)
 
 
 def _describe(body: bytes, what: str, error: ValueError) -> str:

@@ -8,7 +8,7 @@ import structlog
 from headgate.exchange.events import AttemptFailed, AttemptOpened, Event
 from headgate.model.errors import ErrorKind
 from headgate.model.failure import Failure, FailureKind
-from headgate.model.limit import Grant, Unit
+from headgate.model.limit import MAX_AMOUNT, Grant, Unit
 from headgate.model.records import AttemptRow, AttemptState
 from headgate.model.route import Route
 from headgate.model.usage import Usage
@@ -180,6 +180,8 @@ class Attempt:
         )
         settled = settle(self._held, route, ending)
         usage, cost, held = settled.usage, settled.cost, self._held.nano
+        if cost.nano is not None and cost.nano > MAX_AMOUNT:
+            cost = msgspec.structs.replace(cost, nano=MAX_AMOUNT)  # the ledger takes no more
         over = 0 if self._most is None or held is None or cost.nano is None else max(0, cost.nano - held)
         return AttemptRow(
             call,

@@ -23,7 +23,7 @@ from headgate.protocols.beyond_tokens import beyond_tokens
 from headgate.protocols.failure_text import clean
 from headgate.runtime.attempt import SIZED, Attempt
 from headgate.runtime.gate import Gate
-from headgate.runtime.interrupted import STORE_GONE, Interrupted
+from headgate.runtime.interrupted import HOLD_PATIENCE_NS, STORE_GONE, Interrupted
 from headgate.runtime.outgoing import LARGE, Canonical, Outgoing, outgoing_soon
 from headgate.runtime.transport import Transport, session_of
 from headgate.runtime.waiting import Waiting
@@ -32,6 +32,7 @@ HOLD_GRANTED = HoldGranted()
 NOTED_AFTER_NS = 1_000_000_000
 """The age at which an attempt that no limit holds for is noted in the ledger; what ends sooner needs no note."""
 REVOKED = Failure(FailureKind.LIMITED, "This API key was revoked or has expired.", told=ErrorKind.INVALID_API_KEY)
+_NOTHING: frozenset[tuple[int, str]] = frozenset()
 _NO_OUTPUT = frozenset({Endpoint.EMBEDDINGS, Endpoint.COUNT_TOKENS})
 
 
@@ -44,6 +45,7 @@ class Holding(Interrupted):
         "_handed",
         "_model",
         "_noted",
+        "_once",
         "_rows",
         "_seen",
         "_session",
@@ -61,6 +63,8 @@ class Holding(Interrupted):
         self._grants: list[Grant | None] = []
         self._handed = 0
         self._whole: Grant | None = None
+        # (limit id, subject) of what is taken once, and has been.
+        self._once: frozenset[tuple[int, str]] = _NOTHING
         self._seen: Visible | None = None
         self._noted: Attempt | None = None
 
@@ -75,16 +79,19 @@ class Holding(Interrupted):
     async def _held(self, route: Route) -> Event:
         canonical = self._canonical
         assert canonical is not None
+        asked_since = self._clock.mono()
         while True:
             applied = self.gate.limits.apply(self.principal, self._session, route)
             if applied is None:
                 out = await outgoing_soon(canonical, route)
                 return self._take_interruption() or self._granted(route, out, hold(out.head, route), None)
-            own, whole = applied
+            own, whole = tuple(applied[0]), tuple(applied[1])
+            if self._whole is not None:
+                own, whole = (*own, *self._not_taken(whole)), ()
             sized = any(one.limit.unit in SIZED for one in own)
             out = await self._sized(route) if sized else await outgoing_soon(canonical, route)
             size = await self._size_of(route, out, sized=sized)
-            ask = self._ask_for(route, size, own, () if self._whole is not None else whole)
+            ask = self._ask_for(route, size, own, whole)
             refused = refused_outright(out, ask)
             if refused is not None:
                 return HoldRefused(refused)
@@ -98,12 +105,17 @@ class Holding(Interrupted):
                     self._refused_by(answer)
                     return HoldRefused(failure_of(answer))
                 case Stale():
-                    if not await self._renewed(answer.epoch):
+                    late = self._clock.mono() - asked_since > HOLD_PATIENCE_NS
+                    if late or not await self._renewed(answer.epoch):
                         return STORE_GONE
                     if not self.gate.still_valid(self.principal):
                         return HoldRefused(REVOKED)
                 case _:
                     return answer
+
+    def _not_taken(self, whole: tuple[Applied, ...]) -> tuple[Applied, ...]:
+        """Return what a call takes once and has not: an earlier route was not subject to it. This attempt takes it."""
+        return tuple(one for one in whole if (one.limit.id, one.subject) not in self._once)
 
     async def _sized(self, route: Route) -> Outgoing:
         """Return what goes to the route with an output maximum in it, the client's or the most that there can be."""
@@ -189,13 +201,22 @@ class Holding(Interrupted):
 
     async def _taken(self, route: Route, out: Outgoing, grant: Grant, *, sized: bool) -> Event:
         """The hold is in the ledger; what goes out must keep to it."""
-        if grant.whole:
-            self._whole = grant
-        self._standings = grant.standings
         canonical = self._canonical
         assert canonical is not None
-        if sized and out.head.max_output is not None and grant.output < out.head.max_output:
-            out = await outgoing_soon(canonical, route, grant.output)
+        try:
+            if sized and out.head.max_output is not None and grant.output < out.head.max_output:
+                out = await outgoing_soon(canonical, route, grant.output)
+        except BaseException:  # passed on: whatever it was, nothing is sent on this hold
+            self._release(grant)
+            raise
+        self._standings = grant.standings
+        taken = [*grant.whole, *(entry for entry in grant.entries if entry.unit is Unit.REQUESTS)]
+        if taken:
+            self._once = self._once.union((entry.limit, entry.subject) for entry in taken)
+        if grant.whole:
+            self._whole = grant
+            if any(entry.unit is Unit.CONCURRENCY for entry in grant.whole):
+                self._watch()  # a call is one of those at once until its client leaves, unary ones too
         facts = grant.facts
         return self._granted(route, out, Hold(facts.input, facts.output, facts.nano), grant)
 

@@ -3,6 +3,7 @@
 import asyncio
 
 import msgspec
+from msgspec import Raw
 
 from headgate.model.content import Signer
 from headgate.model.conversation import Request
@@ -104,6 +105,8 @@ def outgoing(canonical: Canonical, route: Route, maximum: int | None = None) -> 
     return _as_it_came(head, route, maximum)
 
 
+MAXIMA = ("max_completion_tokens", "max_tokens")
+"""How a chat says its output maximum: the newest name first."""
 LARGE = 256 * 1024
 """Bytes of a body that are translated in a few ms; other calls do not wait for more."""
 
@@ -122,14 +125,39 @@ MARK = f'"{PREFIX}'.encode()
 
 def _as_it_came(head: RequestHead, route: Route, maximum: int | None) -> Outgoing:
     codec = codec_for(head.endpoint)
-    body = codec.outgoing(head, route.upstream_name, maximum)
+    body = codec.outgoing(_saying(head, route, maximum), route.upstream_name, maximum)
     if maximum is not None:
         head = msgspec.structs.replace(head, max_output=maximum)
     if route.shaping.touches_requests and head.endpoint in SHAPED:
         refuse_crowd(head.body)
         body = shaped(body, route.shaping, translator_for(head.endpoint))
         head = _as_shaped(head, codec, body, route)
+        head, body = _lowered(head, codec, body, route, maximum)
     return Outgoing(head, body, codec, codec.scanner(head) if head.stream else WholeBody(codec))
+
+
+def _saying(head: RequestHead, route: Route, maximum: int | None) -> RequestHead:
+    """Return the head with a place for the maximum where the client gave none, by the name that the upstream heeds.
+
+    Mistral's refuses `max_completion_tokens`, Ollama's and LM Studio's ignore it.
+    """
+    if maximum is None or head.max_output is not None or head.endpoint is not Endpoint.CHAT:
+        return head
+    said = route.shaping.extra_body
+    name = next((name for name in MAXIMA if name in said), None)
+    if name is None:
+        name = MAXIMA[0] if knows_newest_maximum(route.provider) else MAXIMA[1]
+    return msgspec.structs.replace(head, fields={**head.fields, name: Raw(b"%d" % maximum)})
+
+
+def _lowered(
+    head: RequestHead, codec: Codec, body: bytes, route: Route, maximum: int | None
+) -> tuple[RequestHead, bytes]:
+    """Hold to the maximum where a configuration has added a larger one under another name."""
+    if maximum is None or not route.shaping.extra_body or head.max_output is None or head.max_output <= maximum:
+        return head, body
+    body = codec.outgoing(msgspec.structs.replace(head, include_usage=True), route.upstream_name, maximum)
+    return msgspec.structs.replace(head, body=body, max_output=maximum), body
 
 
 def _as_shaped(head: RequestHead, codec: Codec, body: bytes, route: Route) -> RequestHead:
@@ -184,6 +212,7 @@ def _translated(canonical: Canonical, route: Route, endpoint: Endpoint, maximum:
         n=client.n if dialect is client.dialect else 1,
     )
     head = _as_shaped(head, codec, body, route)
+    head, body = _lowered(head, codec, body, route, maximum)
     if dialect is client.dialect and not route.shaping.filters:
         # The request alone had to be written anew: the answer goes to the client as it comes.
         head = msgspec.structs.replace(head, include_usage=client.include_usage)
