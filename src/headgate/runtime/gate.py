@@ -1,7 +1,7 @@
 """What all calls of one worker share: configuration, identities, connections, health, the ledger's writer."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from hashlib import sha256
 from typing import TYPE_CHECKING, Protocol
 
@@ -113,6 +113,7 @@ class Gate:
     def renew(self, identities: Mapping[bytes, Identity], limits: Limits) -> None:
         """Put the keys and limits of one epoch of the ledger in force."""
         self.identities, self.limits = identities, limits
+        self._ends: dict[str, int | None] | None = None
         self._renewal.set()
         self._renewal = asyncio.Event()
 
@@ -125,11 +126,10 @@ class Gate:
         """Tell whether a key is in force; for the few calls that its limits or keys changed under."""
         if principal is ANONYMOUS:
             return True
-        now = self.clock.wall()
-        return any(
-            identity.principal.key == principal.key and (identity.not_after_ns is None or now < identity.not_after_ns)
-            for identity in self.identities.values()
-        )
+        if self._ends is None:
+            self._ends = _ends_of(self.identities.values())
+        end = self._ends.get(principal.key, 0)
+        return end is None or self.clock.wall() < end
 
     def drain(self) -> asyncio.Event:
         """Let no new call begin; the event is set when the last one has ended."""
@@ -194,6 +194,16 @@ class Gate:
             self.health[name] = after
             if len(self.health) > MAX_HEALTH:
                 del self.health[next(iter(self.health))]
+
+
+def _ends_of(identities: Iterable[Identity]) -> dict[str, int | None]:
+    """Return until when each key is in force, by the last of its secrets; None: for good."""
+    ends: dict[str, int | None] = {}
+    for identity in identities:
+        key, end = identity.principal.key, identity.not_after_ns
+        known = ends.get(key, 0)
+        ends[key] = None if end is None or known is None else max(known, end)
+    return ends
 
 
 def _no_key(message: str) -> HeadgateError:

@@ -149,20 +149,23 @@ class Worker:
         """Reload keys and limits when the ledger's epoch has moved; what cannot be read stays as it is."""
         reader = self._ledger.reader()
         batches = self._writer.committed_batches
+        behind = False
         while True:
             try:
                 async with asyncio.timeout(TERMS_POLL):
                     await self._refresh.wait()
             except TimeoutError:
                 pass
-            if self._writer.committed_batches != batches and not self._refresh.is_set():
+            if self._writer.committed_batches != batches and not self._refresh.is_set() and not behind:
                 batches = self._writer.committed_batches  # each batch has read the epoch
                 continue
             self._refresh.clear()
             try:
                 if await asyncio.to_thread(reader.epoch) != self.gate.limits.epoch:
                     await self._read_terms()
+                behind = False
             except LedgerUnusable as error:
+                behind = True  # batches tell of each change once
                 log.warning("keys and limits could not be read; the known ones stay", error=str(error))
 
     def _terms_changed(self, _epoch: int) -> None:
