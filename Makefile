@@ -15,7 +15,7 @@ JOBS ?= auto
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo setup test test-clients check lint format types imports ceilings soak goldens bench bench-peers lock clean
+.PHONY: help demo setup test test-clients check lint format types imports ceilings soak goldens bench bench-peers bench-limits lock clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -88,6 +88,9 @@ bench: $(READY) ## Compare with nginx, six minutes (ARGS=--quick for two); write
 
 bench-peers: $(READY) ## Compare with LiteLLM and Portkey too, a quarter of an hour; writes bench/RESULTS.md, docs/bench.svg
 	$(BIN)/python -m bench --with-peers $(ARGS)
+
+bench-limits: $(READY) ## What limits and wrong keys cost, ten minutes; writes its part of bench/RESULTS.md
+	$(BIN)/python -m bench.limits $(ARGS)
 
 # The lock files hold for every platform and for Python 3.11 and later; the runtime's versions bind the tests'.
 LOCK := $(LOCKER)/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \

@@ -14,7 +14,21 @@ from pathlib import Path
 import msgspec
 
 import headgate
-from bench import budget, chart, figures, found, install, load, machine, others, peers, pins, report, report_peers
+from bench import (
+    budget,
+    chart,
+    figures,
+    found,
+    install,
+    load,
+    machine,
+    others,
+    peers,
+    pins,
+    report,
+    report_limits,
+    report_peers,
+)
 from bench.progress import Progress, say
 
 RESULTS = Path(__file__).with_name("RESULTS.md")
@@ -164,7 +178,7 @@ def _write(result: found.Found, *, dry: bool) -> None:
     others_too = bool(report_peers.OTHERS.keys() & set(result.peers))
     old = RESULTS.read_text(encoding="utf-8") if RESULTS.exists() else ""
     part = report_peers.section(result, report.BUSY) if others_too else report_peers.kept(old)
-    text = report.write(result, part)
+    text = report.write(result, part, report_limits.kept(old))
     print(text)
     if dry:
         return

@@ -3,14 +3,15 @@
 import json
 from collections.abc import Iterable
 
-MODELS = ("unary", "burst", "paced", "held", "odd", "odd-stream")
-"""Upstream names: an answer at once, 52 frames back to back, a stream with 20 ms before each frame, one with a second,
-and an answer and a stream spelt unusually."""
+MODELS = ("unary", "spread", "burst", "paced", "held", "odd", "odd-stream")
+"""Upstream names: an answer at once, one after 50 to 150 ms, 52 frames back to back, a stream with 20 ms before each
+frame, one with a second, and an answer and a stream spelt unusually."""
 
 BURST_FRAMES = 52
 HELD_FRAMES = 90
 GAP_S = 0.02
 HELD_GAP_S = 1.0
+SPREAD_S = (0.05, 0.15)
 USAGE = {"prompt_tokens": 260, "completion_tokens": 48, "total_tokens": 308}
 CONTENT = "The gate lets the water in and measures it."
 TERMINAL = b"data: [DONE]\n\n"

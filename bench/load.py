@@ -42,15 +42,24 @@ class BadAnswers(Exception):
     """A figure would be worthless: answers were lost or wrong."""
 
 
-def wrk(core: int, target: Target, model: str, seconds: float, *, stream: bool = False) -> Burst:
-    """Run wrk with 32 clients on one core. Raises BadAnswers if any call failed."""
+def wrk(
+    core: int,
+    target: Target,
+    model: str,
+    seconds: float,
+    *,
+    stream: bool = False,
+    clients: int = CLIENTS,
+    refused: bool = False,
+) -> Burst:
+    """Run wrk on one core. Raises BadAnswers if any call failed; of calls that are `refused`, if any did not."""
     command = [
         "taskset",
         "-c",
         str(core),
         "wrk",
         "-t1",
-        f"-c{CLIENTS}",
+        f"-c{clients}",
         f"-d{seconds:.0f}s",
         "--timeout",
         "20s",
@@ -65,7 +74,7 @@ def wrk(core: int, target: Target, model: str, seconds: float, *, stream: bool =
     }
     said = subprocess.run(command, env=env, capture_output=True, text=True, check=True, timeout=seconds + 60).stdout
     done = json.loads(said.splitlines()[-1])
-    if done["errors"] or not done["requests"]:
+    if done["errors"] or not done["requests"] or done["refused"] != done["requests"] * refused:
         raise BadAnswers(f"wrk on {model}: {said}")
     return Burst(done["requests"], done["us"] / 1e6)
 

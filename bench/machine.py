@@ -92,6 +92,12 @@ def cpu_s(pid: int) -> float:
     return sum(_cpu_of(Path(f"/proc/{each}/stat")) for each in tree(pid))
 
 
+def waited_cpu_s(pid: int) -> float:
+    """Return the CPU seconds of those children of a process that have ended."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[13]) + int(fields[14])) / TICKS_PER_S
+
+
 def threads_cpu_s(pid: int) -> dict[int, float]:
     """Return the CPU seconds of each thread of one process by its id."""
     return {int(task.name): _cpu_of(task / "stat") for task in Path(f"/proc/{pid}/task").iterdir()}

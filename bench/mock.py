@@ -5,6 +5,7 @@ model named in the request chooses the answer (see answers.MODELS).
 """
 
 import asyncio
+import random
 import re
 import sys
 from typing import ClassVar, cast
@@ -65,6 +66,9 @@ class Mock(asyncio.Protocol):
         b"odd-stream": _streamed(answers.odd_frames()),
     }
 
+    # The same waits in every run.
+    chance: ClassVar[random.Random] = random.Random(1)
+
     def __init__(self, pacers: dict[bytes, Pacer]) -> None:
         self.pacers = pacers
         self.rest = b""
@@ -97,6 +101,9 @@ class Mock(asyncio.Protocol):
         model = named[1] if named else b""
         if model in self.ready:
             self.transport.write(self.ready[model])
+        elif model == b"spread":
+            wait = self.chance.uniform(*answers.SPREAD_S)
+            asyncio.get_running_loop().call_later(wait, self.transport.write, _whole(answers.unary("spread")))
         elif model in self.pacers:
             self.transport.write(_STREAM_HEAD)
             self.pacers[model].streams[self.transport] = 0

@@ -75,29 +75,40 @@ def relay(core: int, upstream: int, _folder: Path) -> Iterator[Peer]:
 
 
 @contextlib.contextmanager
-def headgate(core: int, upstream: int, folder: Path) -> Iterator[Peer]:
-    """Run Headgate with all of it on: key auth, routing, metering, SQLite ledger at durability `call`."""
+def headgate(
+    core: int, upstream: int, folder: Path, *, ledger: str | None = None, owned: str = "", key: str | None = None
+) -> Iterator[Peer]:
+    """Run Headgate with all of it on: key auth, routing, metering, a ledger at durability `call` (SQLite unless told).
+
+    `owned` are the accounts, keys and limits of its file; `key` is one of those keys, None: one is made in the ledger.
+    """
     port = machine.free_port()
     config = folder / "headgate.yaml"
     models = "\n".join(f"  {model}: {{routes: [mock/{model}]}}" for model in answers.MODELS)
     config.write_text(f"""
 server: {{host: 127.0.0.1, port: {port}, admin_port: {machine.free_port()}, workers: 1}}
-ledger: {{url: "sqlite:///{folder}/headgate.db", durability: call}}
+ledger: {{url: {json.dumps(ledger or f"sqlite:///{folder}/headgate.db")}, durability: call}}
 providers:
   mock:
     {{kind: openai, base_url: "http://127.0.0.1:{upstream}/v1", api_key: bench, price: {json.dumps(PRICE)}}}
 models:
 {models}
+{owned}
 """)
     program = str(Path(sys.executable).with_name("headgate"))
+    key = key or _new_key(program, config)
+    command = [program, "serve", "--config", str(config)]
+    with running("headgate", core, command, load.Target(port, key), "/readyz") as peer:
+        yield peer
+
+
+def _new_key(program: str, config: Path) -> str:
     options = ["--json", "--account", "bench", "--config", str(config)]
     created = subprocess.run([program, "keys", "create", *options], capture_output=True, check=False, timeout=60)
     if created.returncode:
         raise machine.Unfit(f"headgate keys create: {created.stderr.decode()}")
-    key = json.loads(created.stdout)["key"]
-    command = [program, "serve", "--config", str(config)]
-    with running("headgate", core, command, load.Target(port, key), "/readyz") as peer:
-        yield peer
+    key: str = json.loads(created.stdout)["key"]
+    return key
 
 
 def recorded(folder: Path) -> int:

@@ -15,6 +15,6 @@ wrk.body = '{"model":"' .. os.getenv("BENCH_MODEL") .. '","messages":[{"role":"u
 
 function done(summary, latency, requests)
   local e = summary.errors
-  print(string.format('{"requests":%d,"us":%d,"errors":%d}', summary.requests, summary.duration,
-    e.connect + e.read + e.write + e.status + e.timeout))
+  print(string.format('{"requests":%d,"us":%d,"refused":%d,"errors":%d}', summary.requests, summary.duration,
+    e.status, e.connect + e.read + e.write + e.timeout))
 end

@@ -12,6 +12,7 @@ HOW = """
 apt-get install nginx-light wrk   # Debian's names
 make bench-peers                  # everything above, a quarter of an hour; node and npm are needed for Portkey
 make bench                        # without the other gateways, six minutes; their tables stay as they are
+make bench-limits                 # the part on limits and wrong keys, ten minutes
 ```
 
 Add `ARGS=--quick` for a third of the time and rougher figures. `make bench-peers` installs the other gateways into
@@ -33,8 +34,8 @@ BUSY = 0.5
 """Load above which figures are disturbed."""
 
 
-def write(found: Found, peers: str) -> str:
-    """Return RESULTS.md. `peers` is the part on other gateways, see `report_peers.section` and `kept`."""
+def write(found: Found, peers: str, limits: str = "") -> str:
+    """Return RESULTS.md. `peers` is the part on other gateways, `limits` the one on limits: each has its own module."""
     lines = ["# Measured", "", *report_peers.circumstances(found, BUSY), ""]
     lines += ["## Headgate against nginx", "", *_promises(found), "", *_missed(found.figures)]
     if found.recorded is not None:
@@ -43,7 +44,7 @@ def write(found: Found, peers: str) -> str:
     lines += ["## Absolute figures", "", *_absolute(found), ""]
     if found.budget is not None:
         lines += ["## CPU budget of a unary call", "", *_budget(found.budget), ""]
-    return "\n".join(lines).rstrip() + "\n\n" + peers + HOW
+    return "\n".join(lines).rstrip() + "\n\n" + peers + limits + HOW
 
 
 def _promises(found: Found) -> list[str]:

@@ -50,8 +50,13 @@ WORSE = (
 
 def kept(text: str) -> str:
     """Return the part on other gateways of an earlier RESULTS.md, with its marks; nothing where there is none."""
-    _, mark, rest = text.partition(BEGIN)
-    body, end, _ = rest.partition(END)
+    return between(text, BEGIN, END)
+
+
+def between(text: str, first: str, last: str) -> str:
+    """Return the part of a text from one mark to another, with both; nothing where one is missing."""
+    _, mark, rest = text.partition(first)
+    body, end, _ = rest.partition(last)
     return mark + body + end if mark and end else ""
 
 
