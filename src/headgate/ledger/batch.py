@@ -171,7 +171,12 @@ class Batch:
                 new += open_holds(answer)
             elif work.attempts:
                 owned.append(ask)
-        rows_of_calls = [(ask.call, TO_BE_ENDED, incarnation, now, _encode(ask.facts).decode()) for ask in owned]
+        over = {call.id for call in self.calls} if owned else ()
+        rows_of_calls = [
+            (ask.call, TO_BE_ENDED, incarnation, now, _encode(ask.facts).decode())
+            for ask in owned
+            if ask.call not in over
+        ]
         return Writes(
             [_hold_row(held, incarnation) for held in new] + rows_of_calls,
             ended,

@@ -12,7 +12,8 @@ import msgspec
 import sqlalchemy as sa
 from sqlalchemy import Connection
 
-from headgate.ledger.tables import TOKEN_CLASSES, adjustments, attempts, calls
+from headgate.ledger.batch import TO_BE_ENDED
+from headgate.ledger.tables import TOKEN_CLASSES, adjustments, attempts, calls, holds
 from headgate.model.limit import HoldFacts
 from headgate.model.records import AttemptRow, AttemptState, CallRow, Outcome
 from headgate.model.usage import Basis, weakest
@@ -128,6 +129,7 @@ def put(connection: Connection, call: CallRow, to_come: Iterable[AttemptRow] = (
     else:
         rest = {name: value for name, value in values.items() if name != "id"}
         connection.execute(calls.update().where(calls.c.id == call.id).values(rest))
+    connection.execute(holds.delete().where(holds.c.call == call.id, holds.c.no == TO_BE_ENDED))
     return not had and call.attempts > 0
 
 
