@@ -2,6 +2,10 @@
 
 Rows travel as one JSON text per table. Without holds all is one statement, whose inserts depend on the fence, so that a
 dead incarnation writes nothing. With holds, locks come first, and what they protect is read by a later statement.
+
+The statements of a round trip travel in one message, of the simple protocol. The server begins on a message when it is
+whole, and is idle when it is done: a process that is stopped anywhere in between holds its locks no longer than
+`idle_in_transaction_session_timeout`. A pipeline that is stopped before its Sync would hold them for ever.
 """
 
 from __future__ import annotations
@@ -79,7 +83,20 @@ FROM json_array_elements(%s::json) WITH ORDINALITY AS t(r, n) ORDER BY n
 ON CONFLICT (limit_id, subject, bucket_start)
 DO UPDATE SET spent = limit_balances.spent + excluded.spent, held = limit_balances.held + excluded.held
 """
+_PREPARED = {"beat": _BEAT, "lock": _LOCK, "read": _READ, "insert": _INSERT, "holds": _HOLDS}
+_BEGIN = "BEGIN; EXECUTE beat(%s, %s); EXECUTE lock(%s); EXECUTE read(%s, %s)"
+_END = "EXECUTE holds(%s, %s, %s); COMMIT"
+_END_ROWS = f"EXECUTE insert(%s, %s, %s); {_END}"
 _encode = msgspec.json.Encoder().encode
+
+
+def _prepare(name: str, text: str) -> str:
+    """Return the statement that prepares another, whose placeholders are psycopg's."""
+    first, *others = text.split("%s")
+    return f"PREPARE {name} AS " + first + "".join(f"${at}{part}" for at, part in enumerate(others, 1))
+
+
+_PREPARE = "; ".join(_prepare(name, text) for name, text in _PREPARED.items()).encode()
 
 
 class PostgresStore:
@@ -94,7 +111,15 @@ class PostgresStore:
 
     def open(self) -> None:
         if self._connection is None:
-            self._connection = connect_postgres(self._url, durability=self._durability)
+            connection = connect_postgres(self._url, durability=self._durability)
+            try:
+                connection.execute(_PREPARE)
+            except BaseException as error:  # passed on: the connection must not stay open whatever happened
+                connection.close()
+                if isinstance(error, psycopg.Error):
+                    raise translate_postgres(error, self._url) from error
+                raise
+            self._connection = connection
 
     def close(self) -> None:
         connection, self._connection = self._connection, None
@@ -123,27 +148,26 @@ class PostgresStore:
         self, connection: PgConnection, incarnation: int, now: int, batch: Batch, rows: tuple[str, ...]
     ) -> Head | None:
         """Two round trips: lock, then read what the locks protect; decide; write and commit."""
+        at = None if self._clock is None else self._clock()
         try:
-            with connection.pipeline():
-                connection.execute("BEGIN")
-                fence = connection.execute(_BEAT, (now, incarnation), prepare=True)
-                connection.execute(_LOCK, (batch.limits(),), prepare=True)
-                at = None if self._clock is None else self._clock()
-                read = connection.execute(_READ, (at, _text(batch.reads())), prepare=True)
-            found = fence.fetchone()
+            cursor = psycopg.ClientCursor(connection)
+            cursor.execute(_BEGIN, (now, incarnation, batch.limits(), at, _text(batch.reads())))
+            cursor.nextset()
+            found = cursor.fetchone()
             if found is None:
                 connection.execute("ROLLBACK")
                 return None
-            known = read.fetchall()
+            cursor.nextset()
+            cursor.nextset()
+            known = cursor.fetchall()
             head = Head(found[0], known[0][1])
             balances = [row[2:] for row in known if row[2] is not None]
             writes = batch.decide(known[0][0], head.epoch, incarnation, head.counter, balances)
-            with connection.pipeline():
-                if batch.calls or batch.attempts:
-                    connection.execute(_INSERT, rows, prepare=True)
-                holds = tuple(_text(part) for part in (writes.ended, writes.holds, writes.balances))
-                connection.execute(_HOLDS, holds, prepare=True)
-                connection.execute("COMMIT")
+            holds = tuple(_text(part) for part in (writes.ended, writes.holds, writes.balances))
+            if batch.calls or batch.attempts:
+                cursor.execute(_END_ROWS, (*rows, *holds))
+            else:
+                cursor.execute(_END, holds)
         except BaseException:  # passed on: a transaction that stays open would hold up everybody
             _roll_back(connection)
             raise
