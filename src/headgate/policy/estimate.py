@@ -46,6 +46,8 @@ _NOTHING = (b"null", b'""', b'{"type":"create"}', b'{"type": "create"}')
 """A thread that is created brings all of its conversation; one in another spelling is held for as one that does not."""
 _TOKEN_LISTS = frozenset({Endpoint.COMPLETIONS, Endpoint.EMBEDDINGS})
 _LISTED: Final = re.compile(rb"\[[ \t\r\n]*[\[0-9]")
+_LEAST_THOUGHT: Final = 2 * LEAST_OUTPUT - 1
+"""The least budget of Anthropic's, and an answer after it."""
 _DEAR_IMAGES = "gpt-4o-mini"
 _THINKING = ("thinking", "reasoning")
 
@@ -87,6 +89,23 @@ def output_maximum(head: RequestHead, route: Route) -> int:
     The client's maximum, else the model's, else 4096. Embeddings and token counts have no output.
     """
     return min(_one_output(head, route) * max(1, head.n), MAX_AMOUNT)
+
+
+def choice_maximum(head: RequestHead, route: Route) -> int:
+    """Return the most output tokens that one choice can make, at most 10**15; as `output_maximum`, whatever `n` is."""
+    return min(_one_output(head, route), MAX_AMOUNT)
+
+
+def left_of_context(most: int, route: Route, seen: Visible) -> int:
+    """Return the part of an output maximum that nobody asked for which fits into the context beside the prompt.
+
+    Many upstreams refuse a maximum that does not (vLLM, OpenAI). The prompt counts at what it probably is: a maximum
+    that is too large costs nothing where the upstream bears it, one that is too small cuts answers off.
+    """
+    if route.context is None or seen.unseen:
+        return most
+    left = route.context - likely_tokens(seen.bytes) - seen.attached_tokens
+    return min(most, max(left, LEAST_OUTPUT))
 
 
 def bound(
@@ -170,10 +189,10 @@ def _thinking_budget(head: RequestHead) -> int:
     """
     fields = head.fields
     try:
-        if not fields:  # a translated request's
+        if not fields:  # a translated request's, whose budget is a share of its maximum
             if head.body.find(b'"budget_tokens"') < 0:
                 return 0
-            return _fixed(_thinking_decoder.decode(head.body).thinking)
+            return min(_fixed(_thinking_decoder.decode(head.body).thinking), _LEAST_THOUGHT)
         return max((_fixed(_budget_decoder.decode(fields[name])) for name in _THINKING if name in fields), default=0)
     except (ValueError, RecursionError):
         return 0

@@ -16,7 +16,7 @@ from headgate.model.limit import Answer, Applied, Ask, Bound, Grant, HoldFacts, 
 from headgate.model.records import AttemptRow, CallRow
 from headgate.model.request import Visible
 from headgate.model.route import Route
-from headgate.policy.estimate import TOKENS_PER_BYTE, Hold, bound, hold, output_maximum
+from headgate.policy.estimate import TOKENS_PER_BYTE, Hold, bound, choice_maximum, hold
 from headgate.policy.refusals import failure_of, unpriceable, unpriced
 from headgate.protocols.attachments import visible
 from headgate.protocols.beyond_tokens import beyond_tokens
@@ -90,9 +90,9 @@ class Holding(Interrupted):
                 own, whole = (*own, *self._not_taken(whole)), ()
             sized = any(one.limit.unit in SIZED for one in own)
             out = await self._sized(route) if sized else await outgoing_soon(canonical, route)
-            size = await self._size_of(route, out, sized=sized)
+            size, beyond = await self._size_of(route, out, sized=sized)
             ask = self._ask_for(route, size, own, whole)
-            refused = refused_outright(out, ask)
+            refused = refused_outright(ask, beyond)
             if refused is not None:
                 return HoldRefused(refused)
             if (event := self._take_interruption()) is not None:
@@ -124,25 +124,30 @@ class Holding(Interrupted):
         client = canonical.head
         if client.max_output is not None or client.endpoint in _NO_OUTPUT:
             return await outgoing_soon(canonical, route)
-        most = output_maximum(msgspec.structs.replace(client, n=1), route)
+        most = choice_maximum(client, route)
         if route.shaping.extra_body:
             out = await outgoing_soon(canonical, route)
             if out.head.max_output is not None:
                 return out
         return await outgoing_soon(canonical, route, most)
 
-    async def _size_of(self, route: Route, out: Outgoing, *, sized: bool) -> Bound:
-        """Return how large the attempt can get; `sized`: a limit counts its tokens or money, so look closely."""
+    async def _size_of(self, route: Route, out: Outgoing, *, sized: bool) -> tuple[Bound, str | None]:
+        """Return how large the attempt can get, and what of it tokens do not measure.
+
+        `sized`: a limit counts its tokens or money, so look closely.
+        """
         client, head = self._head, out.head
         assert client is not None
-        seen = Visible(len(head.body))
+        seen, beyond = Visible(len(head.body)), None
         if sized:
             seen = await asyncio.to_thread(visible, head) if len(head.body) > LARGE else visible(head)
-            if beyond_tokens(head) is not None:
+            beyond = beyond_tokens(head)
+            if beyond is not None:
                 seen = msgspec.structs.replace(seen, unseen=True)
             self._seen = seen
         rate = self.gate.density.rate(route.model)
-        return bound(head, route, seen=seen, tokens_per_byte=rate, lowerable=client.max_output is None)
+        lowerable = client.max_output is None
+        return bound(head, route, seen=seen, tokens_per_byte=rate, lowerable=lowerable), beyond
 
     def _ask_for(self, route: Route, size: Bound, own: tuple[Applied, ...], whole: tuple[Applied, ...]) -> Ask:
         client = self._head
@@ -308,8 +313,11 @@ class Holding(Interrupted):
         )
 
 
-def refused_outright(out: Outgoing, ask: Ask) -> Failure | None:
-    """Return why no hold can be made for an attempt under a usd limit, None where it can."""
+def refused_outright(ask: Ask, beyond: str | None) -> Failure | None:
+    """Return why no hold can be made for an attempt under a usd limit, None where it can.
+
+    `beyond` is what of it tokens do not measure.
+    """
     limit = next((one.limit for one in ask.limits if one.limit.unit is Unit.USD), None)
     if limit is None:
         return None
@@ -317,5 +325,4 @@ def refused_outright(out: Outgoing, ask: Ask) -> Failure | None:
     if not size.priced:
         return unpriced(f"{ask.facts.provider}/{ask.facts.upstream_name}", limit)
     free = not (size.input_rate or size.output_rate or size.request)
-    what = None if free else beyond_tokens(out.head)
-    return None if what is None else unpriceable(what, limit)
+    return None if free or beyond is None else unpriceable(beyond, limit)

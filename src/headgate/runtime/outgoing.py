@@ -11,7 +11,7 @@ from headgate.model.dialect import DIALECT_OF, Endpoint
 from headgate.model.errors import ErrorKind, HeadgateError
 from headgate.model.request import RequestHead
 from headgate.model.route import Provider, Route
-from headgate.policy.estimate import output_maximum
+from headgate.policy.estimate import choice_maximum
 from headgate.policy.select import asked_of
 from headgate.protocols.base import Codec, StreamScanner
 from headgate.protocols.canonical import AnswerWriter, Reply, Target
@@ -144,7 +144,7 @@ def _saying(head: RequestHead, route: Route, maximum: int | None) -> RequestHead
     if maximum is None or head.max_output is not None or head.endpoint is not Endpoint.CHAT:
         return head
     said = route.shaping.extra_body
-    name = next((name for name in MAXIMA if name in said), None)
+    name = next((name for name in MAXIMA if name in said), None) if said else None
     if name is None:
         name = MAXIMA[0] if knows_newest_maximum(route.provider) else MAXIMA[1]
     return msgspec.structs.replace(head, fields={**head.fields, name: Raw(b"%d" % maximum)})
@@ -190,7 +190,7 @@ def _translated(canonical: Canonical, route: Route, endpoint: Endpoint, maximum:
     target = Target(
         route.provider.name,
         route.upstream_name,
-        default_max_output=output_maximum(msgspec.structs.replace(client, n=1), route),
+        default_max_output=choice_maximum(client, route),
         model_max_output=route.max_output,
         max_tokens=not knows_newest_maximum(route.provider),
     )

@@ -4,6 +4,7 @@ Sources: OpenAI API reference, "Authentication"; Anthropic API reference, "Authe
 """
 
 from collections.abc import Callable
+from functools import lru_cache
 from urllib.parse import urlsplit
 
 from headgate.model.dialect import Endpoint, Kind
@@ -26,7 +27,12 @@ def knows_newest_maximum(provider: Provider) -> bool:
 
     Source: OpenAI API reference, chat/completions (`max_tokens` is deprecated and refused by reasoning models).
     """
-    host = urlsplit(provider.base_url).hostname or ""
+    return _is_openai(provider.base_url)
+
+
+@lru_cache(maxsize=1024)
+def _is_openai(base_url: str) -> bool:
+    host = urlsplit(base_url).hostname or ""
     return host == "openai.com" or host.endswith((".openai.com", ".openai.azure.com"))
 
 
