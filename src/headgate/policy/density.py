@@ -59,25 +59,30 @@ class Density:
 class _Model:
     """A histogram over a ring of the last calls, so that neither a call nor the rate costs a sort."""
 
-    __slots__ = ("_calls", "_counts", "_next", "rate")
+    __slots__ = ("_calls", "_counts", "_dense", "_next", "rate")
 
     def __init__(self) -> None:
         self._calls = bytearray()
         self._counts = [0] * (_STEPS + 1)
         self._next = 0
+        self._dense = 0
         self.rate = TOKENS_PER_BYTE
 
     def add(self, step: int) -> None:
         """Remember a call of this many hundredths of a token a byte."""
+        gone = _STEPS
         if len(self._calls) < REMEMBERED:
             self._calls.append(step)
         else:
-            self._counts[self._calls[self._next]] -= 1
+            gone = self._calls[self._next]
+            self._counts[gone] -= 1
             self._calls[self._next] = step
             self._next = (self._next + 1) % REMEMBERED
         self._counts[step] += 1
-        if len(self._calls) >= NEEDED:
-            self.rate = min(max(self._quantile() * _MARGIN / _STEPS, FLOOR), CEILING)
+        # As many calls in all, and as many from the quantile upwards: it stays where it is.
+        if len(self._calls) >= NEEDED and (gone >= self._dense or step >= self._dense):
+            self._dense = self._quantile()
+            self.rate = min(max(self._dense * _MARGIN / _STEPS, FLOOR), CEILING)
 
     def _quantile(self) -> int:
         above = 0
