@@ -26,6 +26,8 @@ def config(sim: SimThread) -> str:
     return f"""{standard(sim).rstrip()}
   first: {{kind: openai, {common}, price: {PRICE}}}
   free: {{kind: openai, {common}, price: free}}
+  small: {{kind: openai, {common}, price: {PRICE}, models: {{narrow: {{context: 8000}}}}}}
+  thinker: {{kind: anthropic, {common}, price: {PRICE}, models: {{claude-sonnet-4-5: {{max_output: 64000}}}}}}
   shaped: {{kind: openai, {common}, price: {PRICE}, extra_body: {{max_tokens: 9000}}}}
 models:
   chain: {{routes: [first/cheap-sim-500, openai/dear]}}
@@ -123,3 +125,23 @@ def test_a_maximum_of_the_configuration_is_lowered_to_what_is_held(own: Gateway,
     sent = msgspec.json.decode(request.body)
     for member in ("max_tokens", "max_completion_tokens"):
         assert sent.get(member, 0) <= attempt["hold_tokens"] <= 5_000
+
+
+def test_the_maximum_that_a_limit_needs_leaves_room_for_the_prompt(own: Gateway, sim: SimThread) -> None:
+    secret = limited(own, "narrow", of_key(Unit.USD, USD))
+    heard = ask(own, CHAT, body_of(CHAT, "small/narrow", "five words are not much " * 700), key=secret)
+    assert heard.status == 200
+    [request] = asked(sim, "narrow")
+    # vLLM refuses what with its prompt is more than the context: 16,800 bytes of English are 4,200 tokens.
+    assert 1_024 <= msgspec.json.decode(request.body)["max_tokens"] < 8_000 - 4_300
+
+
+def test_thinking_that_the_gateway_sized_gives_way_to_what_is_left(own: Gateway, sim: SimThread) -> None:
+    secret = limited(own, "thinks", of_key(Unit.TOKENS, 9_000))
+    body = body_of(CHAT, "thinker/claude-sonnet-4-5", "thinks", reasoning_effort="high")
+    heard = ask(own, CHAT, body, key=secret)
+    assert heard.status == 200, heard.body
+    [request] = [one for one in asked(sim, "claude-sonnet-4-5") if b"thinks" in one.body]
+    sent = msgspec.json.decode(request.body)
+    assert 2_048 <= sent["max_tokens"] < 9_000
+    assert sent["thinking"]["budget_tokens"] <= sent["max_tokens"] - 1_000

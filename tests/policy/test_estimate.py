@@ -22,6 +22,7 @@ from headgate.policy.estimate import (
     bound,
     hold,
     input_tokens,
+    left_of_context,
     output_maximum,
     partial_usage,
 )
@@ -219,10 +220,28 @@ def test_a_maximum_stays_above_the_tokens_fixed_for_thinking(body: str, least: i
     assert bound(thinking, route(), seen=SEEN, tokens_per_byte=RATE).least == least
 
 
-def test_thinking_that_a_translation_has_written_is_found_in_the_body() -> None:
-    body = b'{"model":"m","thinking":{"type":"enabled","budget_tokens":5000},"messages":[]}'
+@pytest.mark.parametrize(("budget", "least"), [(5000, 2_048), (1024, 1_025)])
+def test_thinking_that_a_translation_has_written_gives_way_but_for_the_least(budget: int, least: int) -> None:
+    body = b'{"model":"m","thinking":{"type":"enabled","budget_tokens":%d},"messages":[]}' % budget
     written = msgspec.structs.replace(head(body, endpoint=Endpoint.MESSAGES, max_output=8_000), fields={})
-    assert bound(written, route(), seen=SEEN, tokens_per_byte=RATE).least == 5_001
+    assert bound(written, route(), seen=SEEN, tokens_per_byte=RATE).least == least
+
+
+@pytest.mark.parametrize(
+    ("context", "seen", "most"),
+    [
+        (None, Visible(10**7), 4_096),
+        (8_000, Visible(1_000), 4_096),
+        (8_000, Visible(20_000), 8_000 - 5_400),
+        (8_000, Visible(1_000, 5_000), 8_000 - 270 - 5_000),
+        (8_000, Visible(10**6), LEAST_OUTPUT),
+        (8_000, Visible(20_000, unseen=True), 4_096),
+    ],
+)
+def test_a_maximum_that_nobody_asked_for_fits_beside_the_prompt(context: int | None, seen: Visible, most: int) -> None:
+    small = msgspec.structs.replace(route(), context=context)
+    assert left_of_context(4_096, small, seen) == most
+    assert left_of_context(10, small, seen) == 10
 
 
 def test_rates_are_the_dearest_that_the_largest_input_can_reach() -> None:

@@ -14,9 +14,17 @@ from headgate.model.failure import Failure, FailureKind
 from headgate.model.identity import Principal
 from headgate.model.limit import Answer, Applied, Ask, Bound, Grant, HoldFacts, Refusal, Stale, Unit
 from headgate.model.records import AttemptRow, CallRow
-from headgate.model.request import Visible
+from headgate.model.request import RequestHead, Visible
 from headgate.model.route import Route
-from headgate.policy.estimate import TOKENS_PER_BYTE, Hold, bound, choice_maximum, hold
+from headgate.policy.estimate import (
+    TOKENS_PER_BYTE,
+    Hold,
+    bound,
+    choice_maximum,
+    hold,
+    left_of_context,
+    likely_tokens,
+)
 from headgate.policy.refusals import failure_of, unpriceable, unpriced
 from headgate.protocols.attachments import visible
 from headgate.protocols.beyond_tokens import beyond_tokens
@@ -125,6 +133,8 @@ class Holding(Interrupted):
         if client.max_output is not None or client.endpoint in _NO_OUTPUT:
             return await outgoing_soon(canonical, route)
         most = choice_maximum(client, route)
+        if route.context is not None and most + likely_tokens(len(client.body)) > route.context:
+            most = left_of_context(most, route, await _visible_of(client))
         if route.shaping.extra_body:
             out = await outgoing_soon(canonical, route)
             if out.head.max_output is not None:
@@ -140,7 +150,7 @@ class Holding(Interrupted):
         assert client is not None
         seen, beyond = Visible(len(head.body)), None
         if sized:
-            seen = await asyncio.to_thread(visible, head) if len(head.body) > LARGE else visible(head)
+            seen = await _visible_of(head)
             beyond = beyond_tokens(head)
             if beyond is not None:
                 seen = msgspec.structs.replace(seen, unseen=True)
@@ -311,6 +321,10 @@ class Holding(Interrupted):
         self.gate.density.saw(
             row.model, seen.bytes, row.input + row.cache_read + row.cache_write_5m + row.cache_write_1h
         )
+
+
+async def _visible_of(head: RequestHead) -> Visible:
+    return await asyncio.to_thread(visible, head) if len(head.body) > LARGE else visible(head)
 
 
 def refused_outright(ask: Ask, beyond: str | None) -> Failure | None:
