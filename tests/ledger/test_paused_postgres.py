@@ -11,9 +11,9 @@ from typing import Self
 from urllib.parse import urlsplit
 
 import pytest
-from tests.ledger.holding import balance, limit, living
+from tests.ledger.holding import Life, balance, limit, living
 
-from headgate.ledger import incarnations
+from headgate.ledger import incarnations, tables
 from headgate.ledger.engine import Ledger, open_ledger
 from headgate.ledger.errors import LedgerError
 
@@ -136,3 +136,18 @@ def test_a_worker_that_stops_anywhere_in_a_batch_holds_nobody_up(
             narrow.hang_up()
             running.join()
     far.close()
+
+
+def test_a_gateway_that_stops_in_a_transaction_of_its_own_holds_nobody_up(direct: Ledger, tmp_path: Path) -> None:
+    money = limit(direct)
+    granted = []
+
+    def stopped(other: Life) -> None:
+        with direct.write(brief=True) as connection:
+            connection.execute(tables.limits.update().values(created_at=1))
+            granted.append(other.hold(1, [money]))
+            connection.execute(tables.limits.update().values(created_at=2))
+
+    with living(direct, incarnations.lock_directory(direct, tmp_path)) as other, pytest.raises(LedgerError):
+        stopped(other)
+    assert len(granted) == 1

@@ -45,7 +45,7 @@ def mark_dead(connection: Connection, dead: Sequence[int], now: int) -> int:
 
 def declare_dead(ledger: Ledger, silent: Mapping[int, int], now: int) -> list[int]:
     """Mark dead whoever of {id: counter} has not committed since; return their ids. Raises LedgerError."""
-    with ledger.write() as connection:
+    with ledger.write(brief=True) as connection:
         query = sa.select(incarnations.c.id).where(incarnations.c.id.in_(silent), incarnations.c.dead_at.is_(None))
         connection.execute(query.order_by(incarnations.c.id).with_for_update(key_share=True))
         # Read after the locks are held: a batch may have committed while they were waited for.

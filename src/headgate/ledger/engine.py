@@ -21,6 +21,8 @@ from headgate.ledger.views import Reader
 
 _ADMIN_STATEMENT_TIMEOUT_MS = 30_000
 _ADMIN_IDLE_TIMEOUT_MS = 30_000
+_BRIEF_IDLE_TIMEOUT_MS = 1_000
+"""Less than a writer waits for a lock: a process that is stopped with one in hand fails no batch of the others."""
 
 
 class Ledger:
@@ -47,15 +49,17 @@ class Ledger:
             migrate.check_version(connection, self.url.shown)
 
     @contextlib.contextmanager
-    def write(self) -> Iterator[sa.Connection]:
+    def write(self, *, brief: bool = False) -> Iterator[sa.Connection]:
         """One transaction with the store's write lock, committed at the end of the block.
 
-        For rare administrative changes. On SQLite it waits for its turn among the writers.
+        For rare administrative changes; `brief` for those that a gateway makes by itself, beside its calls. On SQLite
+        it waits for its turn among the writers.
         """
+        idle = _BRIEF_IDLE_TIMEOUT_MS if brief else _ADMIN_IDLE_TIMEOUT_MS
         with self._turn(), self.translated(), self._write_engine().begin() as connection:
             if not self.url.is_sqlite:
                 # The writer's own limit is for its prepared batches; people's commands may be slow between statements.
-                connection.exec_driver_sql(f"SET LOCAL idle_in_transaction_session_timeout = {_ADMIN_IDLE_TIMEOUT_MS}")
+                connection.exec_driver_sql(f"SET LOCAL idle_in_transaction_session_timeout = {idle}")
             yield connection
 
     def reader(self) -> Reader:

@@ -47,7 +47,7 @@ def register(ledger: Ledger, directory: Path, now: int) -> Incarnation:
     owner = locks.directory_id(directory)
     lock: locks.FileLock | None = None
     try:
-        with ledger.write() as connection:
+        with ledger.write(brief=True) as connection:
             statement = incarnations.insert().values(
                 host=socket.gethostname(),
                 pid=os.getpid(),
@@ -88,7 +88,7 @@ def sweep(ledger: Ledger, directory: Path, now: int) -> list[int]:
     with ledger.reader().connection() as connection:
         rest = left_over(connection)
     if rest:
-        with ledger.write() as connection:
+        with ledger.write(brief=True) as connection:
             lose_holds(connection, rest)
     return dead
 
@@ -96,7 +96,7 @@ def sweep(ledger: Ledger, directory: Path, now: int) -> list[int]:
 def _mark(ledger: Ledger, living: sa.Select[Any], taken: Mapping[int, locks.FileLock], now: int) -> list[int]:
     """Mark dead those of the living whose lock files are taken here; the files go."""
     try:
-        with ledger.write() as connection:
+        with ledger.write(brief=True) as connection:
             again = living.where(incarnations.c.id.in_(taken)).order_by(incarnations.c.id)
             dead = list(connection.scalars(again.with_for_update(key_share=True)))
             mark_dead(connection, dead, now)

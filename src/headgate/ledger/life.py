@@ -73,7 +73,7 @@ class Life:
 
     def replace_lost(self, batch: Batch) -> bool:
         """Whether a row that was refused stood where a lost call's did, and has replaced it."""
-        with self._ledger.write() as connection:
+        with self._ledger.write(brief=True) as connection:
             found = [work for work in batch.works if replace_lost(connection, work)]
         batch.look_again()
         return bool(found)
@@ -91,7 +91,7 @@ class Life:
         late = [work for work in batch.works if work.is_late(self.incarnation)]
         if not late:
             return
-        with self._ledger.write() as connection:
+        with self._ledger.write(brief=True) as connection:
             for work in late:
                 settle_late(connection, work, self.incarnation, self._clock())
         for work in late:

@@ -61,7 +61,7 @@ def observe(ledger: Ledger, owner: str, watch: Watch, mono: Callable[[], int]) -
             counters = _elsewhere(connection, owner)
         if counters:
             began = mono()
-            with ledger.write() as connection:
+            with ledger.write(brief=True) as connection:
                 # A commit of our own: a store that only answers questions must not make everyone look silent.
                 connection.execute(ledger_state.update().values(epoch=ledger_state.c.epoch))
                 counters = _elsewhere(connection, owner)

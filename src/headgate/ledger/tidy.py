@@ -49,7 +49,7 @@ def delete(ledger: Ledger, places: Sequence[Place]) -> None:
     if not places:
         return
     balance = limit_balances.c
-    with ledger.write() as connection:
+    with ledger.write(brief=True) as connection:
         ids = sorted({limit for limit, _, _ in places})
         query = sa.select(limits.c.id).where(limits.c.id.in_(ids)).order_by(limits.c.id)
         connection.execute(query.with_for_update(key_share=True)).all()
