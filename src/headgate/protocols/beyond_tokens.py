@@ -41,6 +41,8 @@ _DATED: Final = re.compile(
 )
 """Anthropic's tools that clients run, and those of its own that cost tokens alone (web fetch: "no additional charges
 beyond standard token costs", platform.claude.com/docs/en/agents-and-tools/tool-use/web-fetch-tool)."""
+_SEARCHES: Final = ":online"
+"""What makes OpenRouter search for any model (openrouter.ai/docs/features/web-search)."""
 _CLEARS: Final = "clear_"
 """Edits that only leave out; `compact_…` is billed in `usage.iterations`, which the other counts do not include
 (platform.claude.com/docs/en/build-with-claude/compaction)."""
@@ -66,6 +68,8 @@ def beyond_tokens(head: RequestHead) -> str | None:
     checks = CHECKS.get(head.endpoint)
     if checks is None:
         return None
+    if head.model.endswith(_SEARCHES):
+        return f"model: {_shown(head.model)}"
     fields = fields_of(head)
     for member, check in checks.items():
         if member in fields and (named := check(member, fields)) is not None:
@@ -147,8 +151,13 @@ CHECKS: Final[dict[Endpoint, dict[str, Check]]] = {
         # OpenRouter: searches (openrouter.ai/docs/features/web-search), and models that are tried in place of this one.
         "plugins": _if_given,
         "models": _if_given,
+        "preset": _if_given,
+        # xAI's searches.
+        "search_parameters": _if_given,
+        # llama.cpp's own maximum, which goes before `max_tokens`.
+        "n_predict": _if_given,
     },
-    Endpoint.COMPLETIONS: {"service_tier": _tier, "plugins": _if_given, "models": _if_given},
+    Endpoint.COMPLETIONS: {"service_tier": _tier, "plugins": _if_given, "models": _if_given, "n_predict": _if_given},
     Endpoint.RESPONSES: {
         "background": _if_on,
         "service_tier": _tier,
