@@ -115,6 +115,19 @@ def test_a_dated_name_on_a_provider_takes_the_facts_of_its_undated_route() -> No
     assert model == "gpt-5-mini"
 
 
+def test_a_dated_name_has_the_price_of_its_own_date_however_it_is_asked_for() -> None:
+    old = msgspec.structs.replace(MINI, upstream_name="gpt-5-mini-2025-08-07", prices=FREE)
+    openai = msgspec.structs.replace(
+        CATALOG.providers["openai"], routes={"gpt-5-mini": (MINI,), old.upstream_name: (old,)}
+    )
+    catalog = msgspec.structs.replace(CATALOG, providers={**CATALOG.providers, "openai": openai})
+    for asked in ("gpt-5-mini-2025-08-07", "openai/gpt-5-mini-2025-08-07"):
+        made, _ = plan(catalog, CHAT, asked, ANONYMOUS, {}, 0)
+        assert made.routes[0] == old
+    made, _ = plan(catalog, CHAT, "gpt-5-mini-2026-01-01", ANONYMOUS, {}, 0)
+    assert made.routes[0].prices is UNKNOWN
+
+
 @pytest.mark.parametrize(
     "asked",
     [

@@ -10,7 +10,7 @@ from openai.types.responses.tool_param import ToolParam
 
 from headgate.model.dialect import Endpoint
 from headgate.model.request import RequestHead
-from headgate.protocols.beyond_tokens import beyond_tokens
+from headgate.protocols.beyond_tokens import beyond_tokens, searches
 from headgate.protocols.codec import codec_for
 
 CHAT, RESPONSES, MESSAGES = Endpoint.CHAT, Endpoint.RESPONSES, Endpoint.MESSAGES
@@ -45,7 +45,6 @@ def test_a_plain_request_is_measured_by_its_tokens(endpoint: Endpoint) -> None:
         (CHAT, "service_tier", "fast", "service_tier: fast"),
         (CHAT, "plugins", [{"id": "web"}], "plugins"),
         (CHAT, "models", ["dearer"], "models"),
-        (CHAT, "model", "openrouter/openai/gpt-5:online", "model: openrouter/openai/gpt-5:online"),
         (CHAT, "preset", "writer", "preset"),
         (CHAT, "search_parameters", {"mode": "on"}, "search_parameters"),
         (CHAT, "n_predict", -1, "n_predict"),
@@ -180,3 +179,16 @@ def test_a_translated_request_is_judged_by_its_body() -> None:
 
 def test_too_many_tools_to_look_through_are_not_let_by() -> None:
     assert beyond_tokens(head(CHAT, tools=[{}] * 60_000)) == "tools"
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["openai/gpt-5:online", "gpt-4o-search-preview", "gpt-4o-mini-search-preview-2025-03-11", "gpt-5-search-api"],
+)
+def test_a_model_that_searches_by_itself_is_named(name: str) -> None:
+    assert searches(name) == f"model: {name}"
+
+
+@pytest.mark.parametrize("name", ["gpt-5", "qwen3:latest", "search-preview", "my-search-model", "online"])
+def test_other_models_search_only_when_told_to(name: str) -> None:
+    assert searches(name) is None

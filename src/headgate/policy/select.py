@@ -149,12 +149,20 @@ def _dated_model(catalog: Catalog, asked: str) -> Candidates | None:
     if model is None:
         return None
     routes = tuple(
-        msgspec.structs.replace(route, upstream_name=asked)
+        _dated_route(catalog, route, asked)
         if undated in (route.upstream_name, _undated(route.upstream_name))
         else route
         for route in model.routes
     )
     return Candidates(model.name, routes)
+
+
+def _dated_route(catalog: Catalog, route: Route, dated: str) -> Route:
+    """Return the route to a dated model: the provider's own where it is known, since old dates have other prices."""
+    entry = catalog.providers.get(route.provider.name)
+    known = entry.routes.get(dated, ()) if entry is not None else ()
+    same = next((one for one in known if one.backend == route.backend), None)
+    return msgspec.structs.replace(route, upstream_name=dated) if same is None else same
 
 
 def _undated(name: str) -> str | None:

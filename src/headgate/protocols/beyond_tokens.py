@@ -41,8 +41,8 @@ _DATED: Final = re.compile(
 )
 """Anthropic's tools that clients run, and those of its own that cost tokens alone (web fetch: "no additional charges
 beyond standard token costs", platform.claude.com/docs/en/agents-and-tools/tool-use/web-fetch-tool)."""
-_SEARCHES: Final = ":online"
-"""What makes OpenRouter search for any model (openrouter.ai/docs/features/web-search)."""
+_SEARCHES: Final = re.compile(r".*(?::online|-search-preview(?:-[0-9-]{10})?|-search-api(?:-[0-9-]{10})?)", re.DOTALL)
+"""Models that search whenever they are asked: OpenAI's, and any on OpenRouter (openrouter.ai/docs/features/web-search)."""
 _CLEARS: Final = "clear_"
 """Edits that only leave out; `compact_…` is billed in `usage.iterations`, which the other counts do not include
 (platform.claude.com/docs/en/build-with-claude/compaction)."""
@@ -68,13 +68,16 @@ def beyond_tokens(head: RequestHead) -> str | None:
     checks = CHECKS.get(head.endpoint)
     if checks is None:
         return None
-    if head.model.endswith(_SEARCHES):
-        return f"model: {_shown(head.model)}"
     fields = fields_of(head)
     for member, check in checks.items():
         if member in fields and (named := check(member, fields)) is not None:
             return named
     return _tools(head, fields)
+
+
+def searches(upstream_name: str) -> str | None:
+    """Name a model that searches by itself, None for any other."""
+    return f"model: {_shown(upstream_name)}" if _SEARCHES.fullmatch(upstream_name) else None
 
 
 def _tools(head: RequestHead, fields: dict[str, Raw]) -> str | None:

@@ -27,7 +27,7 @@ from headgate.policy.estimate import (
 )
 from headgate.policy.refusals import failure_of, unpriceable, unpriced
 from headgate.protocols.attachments import visible
-from headgate.protocols.beyond_tokens import beyond_tokens
+from headgate.protocols.beyond_tokens import beyond_tokens, searches
 from headgate.protocols.failure_text import clean
 from headgate.runtime.attempt import SIZED, Attempt
 from headgate.runtime.gate import Gate
@@ -151,7 +151,7 @@ class Holding(Interrupted):
         seen, beyond = Visible(len(head.body)), None
         if sized:
             seen = await _visible_of(head)
-            beyond = beyond_tokens(head)
+            beyond = beyond_tokens(head) or searches(route.upstream_name)
             if beyond is not None:
                 seen = msgspec.structs.replace(seen, unseen=True)
             self._seen = seen
