@@ -42,7 +42,7 @@ _DATED: Final = re.compile(
 """Anthropic's tools that clients run, and those of its own that cost tokens alone (web fetch: "no additional charges
 beyond standard token costs", platform.claude.com/docs/en/agents-and-tools/tool-use/web-fetch-tool)."""
 _SEARCHES: Final = re.compile(r".*(?::online|-search-preview(?:-[0-9-]{10})?|-search-api(?:-[0-9-]{10})?)", re.DOTALL)
-"""Models that search whenever they are asked: OpenAI's, and any on OpenRouter (openrouter.ai/docs/features/web-search)."""
+"""Models that search unasked: OpenAI's, and any on OpenRouter (openrouter.ai/docs/features/web-search)."""
 _CLEARS: Final = "clear_"
 """Edits that only leave out; `compact_…` is billed in `usage.iterations`, which the other counts do not include
 (platform.claude.com/docs/en/build-with-claude/compaction)."""
