@@ -12,12 +12,13 @@ from typing import Any, Final
 
 import msgspec
 from tests.e2e.gateway import PATIENCE, PRICE, Gateway
-from tests.e2e.limited import Books, books
+from tests.e2e.limited import Books, books, limit, of_account
 from tests.e2e.load import BROKEN, CHAT, MESSAGES, RESPONSES
 from tests.e2e.processes import apoll, ready_pids
 from tests.e2e.raw import Line
 from tests.e2e.wire import PRICES
 
+from headgate.model.limit import Limit, Scope, Unit
 from headgate.sim import SimThread
 
 CALLERS: Final = 200
@@ -219,9 +220,20 @@ def billed(sim: SimThread) -> int:
     return sim.bill.cost_nano(dict.fromkeys(MODELS, PRICES))
 
 
+def limits(cap: int) -> tuple[Limit, ...]:
+    """Return the cap, on an account and on its key (""), and limits of other units that never end the burn."""
+    return (
+        of_account(cap),
+        limit(Scope.KEY, "", Unit.USD, cap),
+        of_account(10**12, Unit.TOKENS),
+        of_account(CALLERS * 3 // 4, Unit.CONCURRENCY),
+    )
+
+
 def judge(bill: int, cap: int, ids: Sequence[int], read: Books) -> None:
-    """Say whether the cap has held, and all of it could be spent."""
-    [spent] = {read.limits[limit][0] for limit in ids}
+    """Say whether the cap has held, and all of it could be spent. `ids` are of `limits(cap)`."""
+    spent, of_key, tokens, at_once = (read.limits[one][0] for one in ids)
+    assert (of_key, tokens, at_once) == (spent, read.tokens, 0)
     assert bill <= spent <= cap
     assert read.over == 0
     assert spent >= cap * 97 // 100

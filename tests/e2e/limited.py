@@ -66,6 +66,7 @@ class Books(msgspec.Struct, frozen=True):
 
     `costs`: the attempts', corrections included. `lost`: those of attempts that nobody has settled since. `over`: what
     was charged beyond holds. `largest`: of all holds. `usage`: the account's balance. `holds`: how many are open.
+    `corrected`: how many corrections there are. `tokens`: of all attempts, as limits count them.
     """
 
     limits: dict[int, tuple[int, int]]
@@ -76,6 +77,7 @@ class Books(msgspec.Struct, frozen=True):
     largest: int
     usage: int
     corrected: int
+    tokens: int
 
     @property
     def at_rest(self) -> bool:
@@ -110,6 +112,7 @@ def books(url: str) -> Books:
                 total(usage.spent, usage.scope == "account", usage.unit == "usd", usage.bucket_start == 0),
             ),
             _one(connection, sa.select(sa.func.count()).select_from(fixes)),
+            sum(_one(connection, total(rows.c[name])) for name in tables.TOKEN_CLASSES if name != "reasoning"),
         )
 
 

@@ -7,11 +7,10 @@ import random
 from pathlib import Path
 
 import pytest
-from tests.e2e.burn import Burn, at_rest, billed, burning, judge, kill_one
+from tests.e2e.burn import Burn, at_rest, billed, burning, judge, kill_one, limits
 from tests.e2e.gateway import Gateway
-from tests.e2e.limited import limit, of_account, prepared
+from tests.e2e.limited import prepared
 
-from headgate.model.limit import Scope, Unit
 from headgate.sim import SimThread
 
 USD = 1_000_000_000
@@ -25,7 +24,7 @@ PERIOD = 8.0
 
 async def spend(gateway: Gateway, sim: SimThread, seed: int, cap: int, *, kills: int, period: float = 0) -> None:
     """Let callers spend a cap to its end, judge. `kills` workers are killed on the way, or one every `period` s."""
-    ids = prepared(gateway, of_account(cap), limit(Scope.KEY, "", Unit.USD, cap))
+    ids = prepared(gateway, *limits(cap))
     chance = random.Random(seed)
     with gateway:
         burn = Burn([gateway.url], gateway.key, seed=seed)

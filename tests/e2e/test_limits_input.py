@@ -50,7 +50,8 @@ def is_quota(endpoint: str, heard: Heard) -> bool:
     assert "retry-after" not in heard.headers
     assert heard.headers["x-should-retry"] == "false"
     assert "Limit " in error["message"]
-    return error["type"] == "rate_limit_error" if endpoint == MESSAGES else error["code"] == "insufficient_quota"
+    told: str = error["type"] if endpoint == MESSAGES else error["code"]
+    return told == ("rate_limit_error" if endpoint == MESSAGES else "insufficient_quota")
 
 
 def calls_of(own: Gateway, key_name: str) -> int:
@@ -67,7 +68,7 @@ def test_a_request_larger_than_the_whole_cap_is_refused_for_good(own: Gateway, s
         for client in ENDPOINTS:
             with pytest.raises((openai.RateLimitError, anthropic.RateLimitError)) as caught:
                 sdks.ask(client, f"{PROVIDER[client]}/{name}", stream=client == CHAT)
-            assert "needs at least" in caught.value.message
+            assert "needs at least" in str(caught.value)
     for endpoint in ENDPOINTS:
         assert is_quota(endpoint, ask(own, endpoint, body_of(endpoint, f"{PROVIDER[endpoint]}/{name}"), key=secret))
     assert asked(sim, name) == []

@@ -11,16 +11,15 @@ from pathlib import Path
 
 import psutil  # type: ignore[import-untyped]
 import pytest
-from tests.e2e.burn import Burn, at_rest, billed, burning, judge, kill_one
+from tests.e2e.burn import Burn, at_rest, billed, burning, judge, kill_one, limits
 from tests.e2e.gateway import Gateway
 from tests.e2e.held import Held
-from tests.e2e.limited import books, limit, of_account, prepared
+from tests.e2e.limited import books, prepared
 from tests.e2e.load import CHAT, ENDS, MESSAGES, RESPONSES
 from tests.e2e.processes import apoll, living, status, status_of, workers
 from tests.e2e.raw import Line
 from tests.e2e.relay import Relay
 
-from headgate.model.limit import Scope, Unit
 from headgate.sim import SimThread
 
 USD = 1_000_000_000
@@ -40,7 +39,7 @@ def replicas(folder: Path, sim: SimThread, *urls: str, cap: int) -> Iterator[tup
         own.mkdir()
         ledger = f'ledger: {{url: "{url}", state_dir: "{own / "state"}", dead_after: {DEAD_AFTER}}}\n'
         made.append(Gateway(own, sim, burning(sim) + ledger, workers=WORKERS, ledger=url))
-    ids = prepared(made[0], of_account(cap), limit(Scope.KEY, "", Unit.USD, cap))
+    ids = prepared(made[0], *limits(cap))
     with ExitStack() as stack:
         for one in made:
             one.key, one.key_id = made[0].key, made[0].key_id
@@ -55,11 +54,15 @@ def send_all(gateway: Gateway, sign: signal.Signals) -> None:
         process.send_signal(sign)
 
 
-async def pause(gateway: Gateway) -> set[int]:
-    """Stop all processes of a gateway; return the incarnations of its workers."""
-    known = await asyncio.to_thread(status, gateway)
-    await asyncio.to_thread(send_all, gateway, signal.SIGSTOP)
-    return {one["incarnation"] for one in known["workers"]}
+@contextmanager
+def paused(gateway: Gateway) -> Iterator[set[int]]:
+    """Stop all processes of a gateway for the block; give the incarnations of its workers."""
+    known = {one["incarnation"] for one in status(gateway)["workers"]}
+    send_all(gateway, signal.SIGSTOP)
+    try:
+        yield known
+    finally:
+        send_all(gateway, signal.SIGCONT)
 
 
 async def cut_off(gateway: Gateway, relay: Relay) -> None:
@@ -78,34 +81,33 @@ async def rounds(folder: Path, url: str, seed: int, *, cap: int, kills: int) -> 
         SimThread(seed=5) as sim,
         replicas(folder, sim, url, url, relay.url, cap=cap) as (all_, ids),
     ):
-        paused, witness, cut = all_
+        sleeper, witness, cut = all_
         urls, chance = [one.url for one in all_], random.Random(seed)
         async with AsyncExitStack() as stack:
             streams = [
-                Held(await stack.enter_async_context(Line(paused.url, paused.key)), path)
+                Held(await stack.enter_async_context(Line(sleeper.url, sleeper.key)), path)
                 for path in (CHAT, RESPONSES, MESSAGES)
             ]
             for stream in streams:
                 await stream.begin(sim)
-            burn = Burn(urls, paused.key, seed=seed, callers=CALLERS)
+            burn = Burn(urls, sleeper.key, seed=seed, callers=CALLERS)
             async with asyncio.TaskGroup() as group:
                 group.create_task(burn.run())
                 await burn.answers(CALLERS)
-                stopped = await pause(paused)
-                await cut_off(cut, relay)
-                for _ in range(kills):
-                    await kill_one(witness, chance)
-                await apoll(lambda: not stopped & set(living(witness)))
-                assert (await asyncio.to_thread(books, url)).lost > 0
-                sim.release()
-                await asyncio.to_thread(send_all, paused, signal.SIGCONT)
+                with paused(sleeper) as stopped:
+                    await cut_off(cut, relay)
+                    for _ in range(kills):
+                        await kill_one(witness, chance)
+                    await apoll(lambda: not stopped & set(living(witness)))
+                    assert (await asyncio.to_thread(books, url)).lost > 0
+                    sim.release()
                 for stream in streams:
                     assert ENDS[stream.path] in await stream.finish()
         after_pause = await at_rest(url)
         assert after_pause.corrected > 0
         assert await asyncio.to_thread(billed, sim) <= cap
         # What the late settles have given back can be spent.
-        again = Burn(urls, paused.key, seed=seed + 1, callers=3)
+        again = Burn(urls, sleeper.key, seed=seed + 1, callers=3)
         await again.run()
         read = await at_rest(url)
         assert burn.odd == again.odd == []
