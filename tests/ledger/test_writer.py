@@ -8,13 +8,16 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 from tests.ledger.conftest import QUICK
+from tests.ledger.holding import PRICED, balance, facts, limit
 from tests.ledger.rows import DAY, NOW, attempt_row, call_row, work_of
 
 from headgate.ledger import keys, tables
+from headgate.ledger.batch import Work
 from headgate.ledger.connect import Durability
 from headgate.ledger.engine import Ledger
 from headgate.ledger.errors import BadRow, WriterClosed
 from headgate.ledger.writer import Writer
+from headgate.model.limit import Answer, Ask, Grant, Unit
 from headgate.model.records import AttemptRow, CallRow
 
 
@@ -109,6 +112,25 @@ async def test_a_bad_row_fails_alone(writer: Writer, ledger: Ledger, caplog: pyt
     assert requests == [40, 40]
     await submit(writer, "after")
     assert writer.available
+
+
+async def test_a_call_whose_rows_are_refused_is_no_call_at_once_any_more(writer: Writer, ledger: Ledger) -> None:
+    at_once = limit(ledger, Unit.CONCURRENCY)
+    with ledger.reader().connection() as connection:
+        epoch = keys.read_epoch(connection)
+    asked: asyncio.Future[Answer | None] = asyncio.get_running_loop().create_future()
+    ask = Ask("call-1", 1, epoch, PRICED, (), (at_once,), facts())
+    writer.submit(Work("acme", "key_ci", ask=ask, waiter=asked))
+    grant = await asked
+    assert isinstance(grant, Grant)
+    assert balance(ledger, at_once) == {0: (0, 1)}
+    over: asyncio.Future[Answer | None] = asyncio.get_running_loop().create_future()
+    writer.submit(Work("acme", "key_ci", call=call_row(1, cost_nano=2**80), ended=grant, waiter=over))
+    with pytest.raises(BadRow):
+        await over
+    await submit(writer, 2)
+    assert balance(ledger, at_once) == {0: (0, 0)}
+    assert count(ledger, tables.holds) == 0
 
 
 async def test_text_that_a_store_cannot_keep_does_not_cost_the_row(writer: Writer, ledger: Ledger) -> None:

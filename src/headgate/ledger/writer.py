@@ -258,7 +258,7 @@ class Writer:
             return [works]
         self.bad_rows += len(works)
         self._answers.refused(works, error)
-        return []
+        return [[left] for left in map(_given_back, works) if left is not None]
 
     def _deliver(self, batch: Batch, head: Head) -> None:
         self._waiting_since = math.inf
@@ -296,3 +296,13 @@ class Writer:
                     rest.append(work)
         if rest:
             self._answers.refused(rest, WriterClosed(f"the ledger's writer has stopped: {self.failure}"))
+
+
+def _given_back(work: Work) -> Work | None:
+    """Return what a work whose rows are refused gives back all the same: what its call itself holds.
+
+    The holds of its attempts stay until this life ends, and are then charged as lost.
+    """
+    if (work.ended is None and work.released is None) or not (work.call or work.attempts or work.ask):
+        return None
+    return Work(work.account, work.key, ended=work.ended, released=work.released)
