@@ -64,6 +64,16 @@ def facts(**changes: Any) -> HoldFacts:
     return HoldFacts(**values)
 
 
+def ask_of(ledger: Ledger, call: int, *own: Applied, no: int = 1, bound: Bound = PRICED, **changes: Any) -> Ask:
+    with ledger.reader().connection() as connection:
+        epoch = keys.read_epoch(connection)
+    return Ask(f"call-{call}", no, epoch, bound, own, (), facts(**changes))
+
+
+def asking(ask: Ask) -> Work:
+    return Work("acme", "key_ci", ask=ask)
+
+
 class Life:
     """One life of a writer, whose store's clock stands at `now`."""
 

@@ -142,6 +142,8 @@ class PostgresStore:
             found = cursor.fetchone()
         except psycopg.Error as error:
             raise translate_postgres(error, self._url) from error
+        except (OverflowError, ValueError, TypeError) as error:  # what is asked cannot be written as it is
+            raise BadRow(str(error)) from error
         return None if found is None else Head(*found)
 
     def _with_holds(
