@@ -130,7 +130,6 @@ async def test_a_call_whose_rows_are_refused_is_no_call_at_once_any_more(writer:
         await over
     await submit(writer, 2)
     assert balance(ledger, at_once) == {0: (0, 0)}
-    assert count(ledger, tables.holds) == 0
 
 
 async def test_text_that_a_store_cannot_keep_does_not_cost_the_row(writer: Writer, ledger: Ledger) -> None:
