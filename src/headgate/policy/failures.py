@@ -177,7 +177,8 @@ def answer_for(failures: list[tuple[str, Failure]], *, prompt: str | None = None
         raise ValueError("no attempt failed")
     # What was never sent says nothing of the upstreams that were asked.
     asked = [failure for _, failure in failures if not never_sent(failure.kind)]
-    if not asked and any(failure.kind is FailureKind.LIMITED for _, failure in failures):
+    limited = [failure for _, failure in failures if failure.kind is FailureKind.LIMITED]
+    if (limited and not asked) or any(failure.told is ErrorKind.INVALID_API_KEY for failure in limited):
         return _limited(failures)
     deciding = asked or [failure for _, failure in failures]
     kind = _answer_kind(deciding)
@@ -189,19 +190,21 @@ def answer_for(failures: list[tuple[str, Failure]], *, prompt: str | None = None
 
 
 _OF_LIMITS: dict[ErrorKind, str] = {
+    ErrorKind.INVALID_API_KEY: "The key ended while its call waited:",
     ErrorKind.RATE_LIMIT_EXCEEDED: "A limit has no room for the call now:",
     ErrorKind.INSUFFICIENT_QUOTA: "A limit has no room for the call:",
     ErrorKind.MODEL_UNPRICED: "A limit in money needs a price:",
     ErrorKind.INVALID_REQUEST: "A limit cannot be held with this request:",
 }
-"""What clients are told of limits, in the order in which it decides: what mends soonest, and with least effort."""
+"""What clients are told of limits, in the order in which it decides: what no route mends, then what mends soonest."""
 
 
 def _limited(failures: list[tuple[str, Failure]]) -> HeadgateError:
-    """Return the error of a call that was sent nowhere, of whose routes a limit refused one at least.
+    """Return the error of a call that was sent nowhere, of whose routes a limit refused one at least; or its key did.
 
-    One route is enough for a call. So the limit that mends by waiting decides, and of those the soonest; then a quota,
-    which an operator can raise; then a missing price; then a request that no price would help.
+    A key that has ended decides, whatever was tried before. Else one route is enough for a call: the limit that mends by
+    waiting decides, and of those the soonest; then a quota, which an operator can raise; then a missing price; then a
+    request that no price would help.
     """
     first = min((attempt for attempt in failures if attempt[1].kind is FailureKind.LIMITED), key=_rank_of_limit)
     kind = _told_of_limit(first[1])

@@ -51,6 +51,7 @@ class Holding(Interrupted):
         "_canonical",
         "_grants",
         "_handed",
+        "_known",
         "_model",
         "_noted",
         "_once",
@@ -70,6 +71,8 @@ class Holding(Interrupted):
         self._rows: list[AttemptRow] = []
         self._grants: list[Grant | None] = []
         self._handed = 0
+        # The ledger's epoch under which the key was in force.
+        self._known = gate.limits.epoch
         self._whole: Grant | None = None
         # (limit id, subject) of what is taken once, and has been.
         self._once: frozenset[tuple[int, str]] = _NOTHING
@@ -89,6 +92,8 @@ class Holding(Interrupted):
         assert canonical is not None
         asked_since = self._clock.mono()
         while True:
+            if not self._is_entitled():
+                return HoldRefused(REVOKED)
             applied = self.gate.limits.apply(self.principal, self._session, route)
             if applied is None:
                 out = await outgoing_soon(canonical, route)
@@ -116,10 +121,18 @@ class Holding(Interrupted):
                     late = self._clock.mono() - asked_since > HOLD_PATIENCE_NS
                     if late or not await self._renewed(answer.epoch):
                         return STORE_GONE
-                    if not self.gate.still_valid(self.principal):
-                        return HoldRefused(REVOKED)
                 case _:
                     return answer
+
+    def _is_entitled(self) -> bool:
+        """Tell whether the call's key is still in force; looked up again where keys or limits have changed."""
+        epoch = self.gate.limits.epoch
+        if epoch == self._known:
+            return True
+        if not self.gate.still_valid(self.principal):
+            return False
+        self._known = epoch
+        return True
 
     def _not_taken(self, whole: tuple[Applied, ...]) -> tuple[Applied, ...]:
         """Return what a call takes once and has not: an earlier route was not subject to it. This attempt takes it."""
@@ -224,7 +237,8 @@ class Holding(Interrupted):
         except BaseException:  # passed on: whatever it was, nothing is sent on this hold
             self._release(grant)
             raise
-        self._standings = grant.standings
+        earlier = () if self._whole is None else self._whole.standings
+        self._standings = (*grant.standings, *(one for one in earlier if one.limit.unit is Unit.REQUESTS))
         taken = [*grant.whole, *(entry for entry in grant.entries if entry.unit is Unit.REQUESTS)]
         if taken:
             self._once = self._once.union((entry.limit, entry.subject) for entry in taken)
