@@ -93,11 +93,12 @@ class Purse:
         )
         return list(reversed(found))
 
-    def row(self, outcome: str, count: int = 1) -> dict[str, Any]:
-        """Wait until so many calls have ended in this way, and return the last of them."""
+    def row(self, outcome: str | tuple[str, ...], count: int = 1) -> dict[str, Any]:
+        """Wait until so many calls have ended in this way, or in one of these, and return the last of them."""
+        outcomes = (outcome,) if isinstance(outcome, str) else outcome
 
         def found(_: Reader) -> dict[str, Any] | None:
-            rows = [row for row in self.rows() if row["outcome"] == outcome]
+            rows = [row for row in self.rows() if row["outcome"] in outcomes]
             return rows[-1] if len(rows) >= count else None
 
         return dict(self.gateway.until(found))

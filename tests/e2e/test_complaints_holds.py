@@ -1,6 +1,6 @@
 """What users of gateways complain of most, first: budgets overshot, and holds that leak and refuse honest calls.
 
-Every limit here has room for one call at a time and leaves little: a hold that leaked would refuse the next one.
+Keys here have money for few calls, and one call at once: what leaked would refuse the next one.
 """
 
 from __future__ import annotations
@@ -24,10 +24,12 @@ from headgate.model.money import format_usd
 from headgate.sim import SimThread
 
 CAP = 1_200_000
-"""nano-USD: room for one call here (held at some 600,000, let in by 950,000), and never for one beside it."""
+"""nano-USD: more than any call here can cost, and less than any three."""
+MOST_OUTPUT = OUTPUT * 8_000
+"""nano-USD: what the output maximum of a call costs."""
 CAPS = {Unit.USD: CAP, Unit.CONCURRENCY: 1}
 CALLERS = 16
-"""Twice as many as there is room for at once."""
+"""More than there is room for at once."""
 
 
 @pytest.fixture(scope="module")
@@ -99,12 +101,13 @@ def test_an_answer_whose_client_left_leaves_no_hold(own: Gateway, sim: SimThread
     mine = purse(own, sim, f"left-{endpoint[:4]}", CAPS)
     for turn in range(1, 4):
         with under_way(mine, endpoint, stream=False):
-            assert mine.stands()[1] > CAP // 3, "it holds what it may cost"
+            assert mine.stands()[1] > MOST_OUTPUT, "it holds what it may cost"
             assert mine.stands(Unit.CONCURRENCY) == (0, 1)
             refused = mine.ask(endpoint)
             assert (refused.status, refused.headers["retry-after"]) == (429, "1")
         sim.release()
-        [attempt] = mine.row("ok", turn)["attempts"]  # nobody looks for the client before the answer is there
+        # Whether the client was missed before the answer was there is a matter of chance.
+        [attempt] = mine.row(("ok", "client_gone"), turn)["attempts"]
         assert attempt["state"] == "settled"
         assert mine.at_rest() == mine.bill > 0
     mine.honest(endpoint)
@@ -116,7 +119,7 @@ def test_a_stream_whose_client_left_leaves_no_hold(own: Gateway, sim: SimThread,
     mine = purse(own, sim, f"left-stream-{endpoint[:4]}", CAPS)
     with under_way(mine, endpoint, stream=True, place="stops-") as call:
         spent, held = mine.stands()
-        assert (spent, held > CAP // 3) == (0, True)
+        assert (spent, held > MOST_OUTPUT) == (0, True)
     row = mine.row("client_gone")
     assert row["id"] == call
     assert mine.bill <= mine.at_rest() == row["cost_nano"] < row["attempts"][0]["hold_nano"]
