@@ -158,6 +158,13 @@ def test_where_output_is_free_the_largest_is_granted() -> None:
     assert granted(ask(limit(0), output=MAX_TOKENS, **free)).facts.nano == 0
 
 
+def test_what_is_free_is_granted_where_more_was_billed_than_the_cap() -> None:
+    over = (1, SUBJECT, 0, 9_000, 2_000)
+    assert granted(ask(limit(3_000), input_rate=0, output_rate=0), over).entries == (Entry(1, SUBJECT, 0, Unit.USD, 0),)
+    for paid in ({"input_rate": 1, "output_rate": 0}, {"input_rate": 0, "output_rate": 1}, {"request": 1}):
+        assert refused(ask(limit(3_000), **{"input_rate": 0, "output_rate": 0, **paid}), over)
+
+
 # -- refused -----------------------------------------------------------------------------------------------------------
 
 

@@ -154,9 +154,10 @@ class Model:
         """The largest output with which an attempt fits, its input as large as it can be; -1: none."""
         limit = self.limits[owner[0]]
         used = self.used(owner, first_counted(limit, self.now))
+        free = limit.unit is Unit.USD and money(bound, 10**6, 10**6) == 0
         for output in range(bound.output, -1, -1):
             amount = needs(limit, bound, bound.input_most, output)
-            if used + amount <= limit.cap and amount <= MAX_AMOUNT:
+            if free or (used + amount <= limit.cap and amount <= MAX_AMOUNT):
                 return output
         return -1
 
@@ -207,7 +208,8 @@ class Model:
                 limit = self.limits[one.limit.id]
                 place = (limit.id, one.subject, period(limit, self.now))
                 charges.append(Charge(place, limit.unit, needs(limit, bound, bound.input, output)))
-                self.last[place[:2]] = Last(first_counted(limit, self.now), limit.cap)
+                if charges[-1].amount:
+                    self.last[place[:2]] = Last(first_counted(limit, self.now), limit.cap)
             if no or charges:
                 nano = money(bound, bound.input, output) if bound.priced else None
                 self.put(ask.call, no, Held(life, ask.facts, charges, nano, bound.input + output * bound.n))

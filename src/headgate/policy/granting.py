@@ -201,6 +201,8 @@ def _largest_output(book: Book, applied: Applied, bound: Bound) -> int:
     if unit is _USD:
         assert bound.input_rate is not None
         assert bound.output_rate is not None
+        if not (bound.input_rate or bound.output_rate or bound.request):
+            return _OPEN_END  # what is free stays usable, also where more was billed than the cap
         rate = bound.output_rate * bound.n
         left = (min(room, MAX_AMOUNT) - bound.request) * TOKENS_PER_PRICE - bound.input_most * bound.input_rate
         if rate == 0:
