@@ -7,6 +7,7 @@ import secrets
 import socket
 import sys
 from collections.abc import Callable, Coroutine
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Protocol
@@ -86,6 +87,8 @@ class Worker:
         self._listener = listen(self.gate, self._ledger, start.fixed.host, start.fixed.port)
         self._stop = asyncio.Event()
         self._refresh = asyncio.Event()
+        # Its own thread: calls wait for new limits, whatever else is being read for clients.
+        self._reading = ThreadPoolExecutor(1, "headgate-terms")
 
     async def _find_route(self, account: str, response_id: str) -> str | None:
         return await asyncio.to_thread(self._ledger.reader().route_of_response, account, response_id)
@@ -116,6 +119,7 @@ class Worker:
             # A connection whose client neither sends nor reads must not hold up the ledger and the end.
             await asyncio.wait({serving}, timeout=STOP_GRACE)
             await self._flush()
+            self._reading.shutdown(wait=False)
 
     async def _stopped(self) -> None:
         await self._stop.wait()
@@ -142,12 +146,14 @@ class Worker:
                 call.expire(now)
 
     async def _read_terms(self) -> None:
-        epoch, identities, limits = await asyncio.to_thread(self._ledger.reader().terms, self._clock.wall())
+        loop = asyncio.get_running_loop()
+        read = self._ledger.reader().terms
+        epoch, identities, limits = await loop.run_in_executor(self._reading, read, self._clock.wall())
         self.gate.renew(identities, Limits(limits, epoch))
 
     async def _poll_terms(self) -> None:
         """Reload keys and limits when the ledger's epoch has moved; what cannot be read stays as it is."""
-        reader = self._ledger.reader()
+        reader, loop = self._ledger.reader(), asyncio.get_running_loop()
         batches = self._writer.committed_batches
         behind = False
         while True:
@@ -161,7 +167,7 @@ class Worker:
                 continue
             self._refresh.clear()
             try:
-                if await asyncio.to_thread(reader.epoch) != self.gate.limits.epoch:
+                if await loop.run_in_executor(self._reading, reader.epoch) != self.gate.limits.epoch:
                     await self._read_terms()
                 behind = False
             except LedgerUnusable as error:

@@ -1,6 +1,5 @@
 """What the data plane answers by itself: lists of models, a key's usage."""
 
-import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any
 from urllib.parse import parse_qs
@@ -16,6 +15,7 @@ from headgate.model.identity import Principal
 from headgate.model.money import format_usd
 from headgate.model.usage import Usage as Tokens
 from headgate.policy.select import may_use, nearest
+from headgate.surfaces.data.reading import in_turn
 
 UsageQuery = Callable[[Principal, int], Awaitable[tuple[list[Balance], list[Usage]]]]
 """(whose, since in ns since the epoch) → the key's balances over all time, and the sums by model since then."""
@@ -72,7 +72,7 @@ def usage_query(ledger: Ledger) -> UsageQuery:
         return totals, reader.usage(GroupBy.MODEL, where)
 
     async def in_thread(principal: Principal, since: int) -> tuple[list[Balance], list[Usage]]:
-        return await asyncio.to_thread(ask, principal, since)
+        return await in_turn(ask, principal, since)
 
     return in_thread
 

@@ -1,6 +1,5 @@
 """`GET /v1/limits`: how the limits of the key that asks stand. No other key's figures, and no provider's."""
 
-import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
@@ -15,6 +14,7 @@ from headgate.model.identity import Principal
 from headgate.model.limit import Standing
 from headgate.policy.patience import RETRY_STORE
 from headgate.surfaces import shown_limits
+from headgate.surfaces.data.reading import in_turn
 
 log = structlog.get_logger("headgate.data")
 
@@ -35,7 +35,7 @@ def limits_query(ledger: Ledger) -> LimitsQuery:
 
     async def in_thread(principal: Principal, now: int) -> list[Standing]:
         try:
-            return await asyncio.to_thread(ask, principal, now)
+            return await in_turn(ask, principal, now)
         except LedgerUnusable as error:
             log.warning("limits cannot be read", error=str(error))
             raise HeadgateError(
