@@ -202,9 +202,9 @@ _OF_LIMITS: dict[ErrorKind, str] = {
 def _limited(failures: list[tuple[str, Failure]]) -> HeadgateError:
     """Return the error of a call that was sent nowhere, of whose routes a limit refused one at least; or its key did.
 
-    A key that has ended decides, whatever was tried before. Else one route is enough for a call: the limit that mends
-    by waiting decides, and of those the soonest; then a quota, which an operator can raise; then a missing price; then a
-    request that no price would help.
+    A key that has ended decides, whatever was tried before. Else one route is enough for a call: so the limit that
+    mends by waiting decides, and of those the soonest; then a quota, which an operator can raise; then a missing price;
+    then a request that no price would help.
     """
     first = min((attempt for attempt in failures if attempt[1].kind is FailureKind.LIMITED), key=_rank_of_limit)
     kind = _told_of_limit(first[1])
