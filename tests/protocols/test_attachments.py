@@ -62,7 +62,8 @@ DIALECTS = pytest.mark.parametrize("endpoint", [CHAT, RESPONSES, MESSAGES])
 @pytest.mark.parametrize("endpoint", Endpoint)
 def test_a_request_of_text_is_all_text(endpoint: Endpoint) -> None:
     turns = [{"role": "user", "content": "hi"}, {"role": "user", "content": [{"type": "text", "text": "ho"}]}]
-    request = head(endpoint, messages=turns, input=turns, prompt="hi", max_tokens=5)
+    given: Any = ["hi", {"text": "ho"}] if endpoint is Endpoint.EMBEDDINGS else turns
+    request = head(endpoint, messages=turns, input=given, prompt="hi", max_tokens=5)
     assert visible(request) == Visible(len(request.body))
 
 
@@ -279,3 +280,20 @@ def test_sound_whose_header_says_nothing_is_unseen(data: object) -> None:
 def test_a_translated_request_is_looked_through_in_its_body() -> None:
     request = msgspec.structs.replace(asked(MESSAGES, image(MESSAGES, png(640, 480))), fields={})
     assert visible(request).images == 1
+
+
+@pytest.mark.parametrize(
+    ("given", "unseen"),
+    [
+        ("a text", False),
+        (["{", "texts"], False),
+        ([1, 2, 3], False),
+        ([[1, 2], [3]], False),
+        ({"text": "a"}, False),
+        ([{"text": "a"}, {"image": "https://pictures.test/a.png"}], True),
+        (["a", {"text": "a", "image": "x"}], True),
+        ({"image": "x"}, True),
+    ],
+)
+def test_what_is_embedded_beside_texts_cannot_be_sized(given: object, *, unseen: bool) -> None:
+    assert visible(head(Endpoint.EMBEDDINGS, input=given)).unseen is unseen

@@ -45,7 +45,7 @@ _IMAGES: Final = frozenset({"image_url", "input_image", "computer_screenshot"})
 _TEXTS: Final = frozenset({"text", "input_text", "output_text", "refusal"})
 _RESULTS: Final = frozenset({"tool_result", "web_fetch_tool_result", "web_fetch_result"})
 _NOTHING: Final = (b"null", b'""', b"false", b"{}", b"[]")
-_OBJECT, _STRING = b'{"'
+_OBJECT, _STRING, _LIST = b'{"['
 _NULL: Final = Raw(b"null")
 
 
@@ -91,6 +91,8 @@ class _Inner(msgspec.Struct, gc=False):
 
 
 _turns: Final = msgspec.json.Decoder(list[_Turn] | str | None)
+_things: Final = msgspec.json.Decoder(list[Raw])
+_named: Final = msgspec.json.Decoder(dict[str, Raw])
 _inner: Final = msgspec.json.Decoder(_Inner)
 
 
@@ -99,7 +101,7 @@ def visible(head: RequestHead) -> Visible:
     body = head.body
     member = _MEMBERS.get(head.endpoint)
     if member is None:
-        return Visible(len(body))
+        return Visible(len(body), unseen=head.endpoint is Endpoint.EMBEDDINGS and _embeds_more_than_text(head))
     fields = fields_of(head)
     looker = _Looker()
     try:
@@ -113,6 +115,20 @@ def visible(head: RequestHead) -> Visible:
         # What cannot be looked through may hold anything.
         return Visible(len(body), audio=body.find(b"audio") >= 0, unseen=True)
     return Visible(len(body) - looker.hidden, looker.tokens, looker.images, looker.audio, looker.unseen)
+
+
+def _embeds_more_than_text(head: RequestHead) -> bool:
+    """Some vendors embed pictures and sounds, as objects among the texts; each has rules of its own for them."""
+    given = fields_of(head).get("input", _NULL)
+    try:
+        things = _things.decode(given) if first_of(given) == _LIST else (given,)
+        return any(first_of(thing) == _OBJECT and not _is_text(thing) for thing in things)
+    except (ValueError, RecursionError):
+        return True
+
+
+def _is_text(thing: Raw) -> bool:
+    return _named.decode(thing).keys() <= {"text"}
 
 
 class _Looker:
