@@ -79,7 +79,7 @@ def settle_late(connection: Connection, row: AttemptRow, grant: Grant, call: Cal
         if known is None:
             _insert(connection, row, grant, usage, held=False)
         elif known.state == AttemptState.LOST.value:
-            _correct_late(connection, known, row, grant, usage, now)
+            _correct_late(connection, known, row, _lost_facts(connection, known) or grant.facts, usage, now)
     if call is not None:
         _end_call(connection, call, usage)
     elif known is not None and known.state == AttemptState.LOST.value:
@@ -97,12 +97,29 @@ def release_late(connection: Connection, grant: Grant, now: int) -> None:
         change(connection, book.changes)
         return
     known = known or _attempt(connection, grant.call, grant.no)
-    if known is not None and known.state == AttemptState.LOST.value:
+    # One that was only noted may have been sent, and settled by its row.
+    if known is not None and known.state == AttemptState.LOST.value and known.message == lost_calls.UNHEARD:
         nothing = dict.fromkeys(TOKEN_CLASSES, 0)
         row = msgspec.structs.replace(known, **nothing, cost_nano=0, message=_NEVER_SENT)
-        _correct_late(connection, known, row, grant, usage, now)
+        _correct_late(connection, known, row, _lost_facts(connection, known) or grant.facts, usage, now)
         lost_calls.sum_up(connection, grant.call)
         usage.write(connection)
+
+
+def settle_unheld(connection: Connection, row: AttemptRow, now: int) -> bool:
+    """Correct a lost attempt by its row, whose worker does not know of its hold; say whether it is lost.
+
+    So it is where an attempt ends before it hears that it was noted. Safe to do again. Raises LedgerError.
+    """
+    known = _attempt(connection, row.call, row.no)
+    facts = None if known is None or known.state != AttemptState.LOST.value else _lost_facts(connection, known)
+    if known is None or facts is None:
+        return False
+    usage = Usage()
+    _correct_late(connection, known, row, facts, usage, now)
+    lost_calls.sum_up(connection, row.call)
+    usage.write(connection)
+    return True
 
 
 def settle_by_hand(
@@ -157,12 +174,11 @@ def _insert(connection: Connection, row: AttemptRow, grant: Grant, usage: Usage,
 
 
 def _correct_late(
-    connection: Connection, known: AttemptRow, row: AttemptRow, grant: Grant, usage: Usage, now: int
+    connection: Connection, known: AttemptRow, row: AttemptRow, facts: HoldFacts, usage: Usage, now: int
 ) -> None:
     net = _net(connection, known)
     target = net.nano if net.by_hand or row.cost_nano is None else row.cost_nano
     delta, tokens = target - net.nano, tokens_of(row) - tokens_of(known)
-    facts = _lost_facts(connection, known) or grant.facts
     _add(connection, facts.entries, delta, tokens)
     if not net.by_hand and row.cost_nano is not None and net.late != target:
         reason = "its worker was taken for dead and has settled it since"

@@ -7,6 +7,7 @@ from sqlalchemy import Connection
 from headgate.ledger import corrections, lost_calls
 from headgate.ledger.batch import Work
 from headgate.model.limit import Grant
+from headgate.model.records import AttemptRow
 
 
 def settle_late(connection: Connection, work: Work, incarnation: int, now: int) -> None:
@@ -23,11 +24,17 @@ def settle_late(connection: Connection, work: Work, incarnation: int, now: int) 
         corrections.release_late(connection, work.released, now)
 
 
-def replace_lost(connection: Connection, work: Work) -> bool:
-    """Put a call's row in the place of one that the loss of an earlier attempt has left; say whether there was one."""
-    if work.call is None or not lost_calls.replace_lost(connection, work.call, work.attempts):
+def replace_lost(connection: Connection, work: Work, now: int) -> bool:
+    """Put rows in the place of those that the loss of a hold has left, and out of `work`; say whether there were any.
+
+    Safe to do again.
+    """
+    kept = [pair for pair in _pairs(work) if not corrections.settle_unheld(connection, pair[0], now)]
+    replaced = work.call is not None and lost_calls.replace_lost(connection, work.call, [row for row, _ in kept])
+    if not replaced and len(kept) == len(work.attempts):
         return False
-    work.call = None
+    work.attempts, work.grants = [row for row, _ in kept], [grant for _, grant in kept]
+    work.call = None if replaced else work.call
     return True
 
 
@@ -37,11 +44,15 @@ def left_of(work: Work, incarnation: int) -> None:
     def stays(grant: Grant | None) -> bool:
         return grant is None or grant.incarnation == incarnation
 
-    grants = [*work.grants, *[None] * (len(work.attempts) - len(work.grants))]
-    kept = [pair for pair in zip(work.attempts, grants, strict=True) if stays(pair[1])]
+    kept = [pair for pair in _pairs(work) if stays(pair[1])]
     if len(kept) < len(work.attempts):
         work.call = None
     work.attempts, work.grants = [row for row, _ in kept], [grant for _, grant in kept]
     # What a call itself holds is given back when its life is found dead.
     work.ended = work.ended if stays(work.ended) else None
     work.released = work.released if stays(work.released) else None
+
+
+def _pairs(work: Work) -> list[tuple[AttemptRow, Grant | None]]:
+    grants = [*work.grants, *[None] * (len(work.attempts) - len(work.grants))]
+    return list(zip(work.attempts, grants, strict=True))

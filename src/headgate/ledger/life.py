@@ -74,7 +74,7 @@ class Life:
     def replace_lost(self, batch: Batch) -> bool:
         """Whether a row that was refused stood where a lost call's did, and has replaced it."""
         with self._ledger.write(brief=True) as connection:
-            found = [work for work in batch.works if replace_lost(connection, work)]
+            found = [work for work in batch.works if replace_lost(connection, work, self._clock())]
         batch.look_again()
         return bool(found)
 

@@ -18,6 +18,8 @@ from headgate.model.limit import HoldFacts
 from headgate.model.records import AttemptRow, AttemptState, CallRow, Outcome
 from headgate.model.usage import Basis, weakest
 
+UNHEARD = "its worker died or was taken for dead; charged at its hold"
+"""The message of a lost attempt, until its worker says what became of it."""
 _SAME = ("started_at", "duration", "status", "outcome")
 
 
@@ -34,7 +36,7 @@ def lost_attempt(call: str, no: int, incarnation: int, facts: HoldFacts) -> Atte
         state=AttemptState.LOST.value,
         status=0,
         failure=None,
-        message="its worker died or was taken for dead; charged at its hold",
+        message=UNHEARD,
         started_at=facts.started_at,
         duration=0,
         ttft=None,
