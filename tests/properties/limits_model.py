@@ -26,7 +26,7 @@ Owner = tuple[int, str]
 Place = tuple[int, str, int]
 """(limit id, subject, period)."""
 Key = tuple[str, int]
-"""(call, attempt), 0 for what the call itself holds."""
+"""(call, attempt), 0 for what the call itself holds; -1: it has attempts in the ledger, and waits without a hold."""
 
 
 def period(limit: Limit, at: int) -> int:
@@ -83,7 +83,7 @@ class Held:
 
 @dataclass
 class Try:
-    """An attempt whose row is in; `net` is what it costs by now, None: nobody knows."""
+    """An attempt whose row is in; `net` is what it costs by now, None: nobody knows. `heard`: of a lost one's end."""
 
     facts: HoldFacts
     charges: list[Charge]
@@ -91,6 +91,7 @@ class Try:
     tokens: int
     lost: bool
     by_hand: bool = False
+    heard: bool = False
 
 
 @dataclass
@@ -214,21 +215,28 @@ class Model:
                 nano = money(bound, bound.input, output) if bound.priced else None
                 self.put(ask.call, no, Held(life, ask.facts, charges, nano, bound.input + output * bound.n))
 
+    def wait(self, ask: Ask, life: int) -> None:
+        """A call's attempts are in, and its next one is not granted."""
+        self.open.setdefault((ask.call, -1), Held(life, ask.facts, [], 0, 0))
+
     def put(self, call: str, no: int, hold: Held, *, granted: bool = True) -> None:
         for charge in hold.charges:
             once = charge.unit is Unit.REQUESTS
             self.change(charge.place, charge.amount * once, charge.amount * (not once), granted=granted)
         self.open[(call, no)] = hold
 
-    def settle(self, row: AttemptRow) -> None:
-        """An attempt is over: the truth replaces its hold, or corrects what was lost with its worker."""
+    def settle(self, row: AttemptRow, *, held: bool) -> None:
+        """An attempt is over: the truth replaces its hold, or corrects what was lost with its worker.
+
+        `held`: its call knows of a hold.
+        """
         key = (row.call, row.no)
         known = self.tries.get(key)
         if known is not None:
             assert known.lost
             self.correct(known, row.cost_nano, tokens_of(row))
             return
-        hold = self.open.pop(key, None)
+        hold = self.open.pop(key, None) if held else None
         charges = hold.charges if hold is not None else []
         self.charge(charges, row.cost_nano, tokens_of(row))
         self.tries[key] = Try(self.facts[key], charges, row.cost_nano, tokens_of(row), lost=False)
@@ -244,7 +252,7 @@ class Model:
         for charge in known.charges:
             amount = {Unit.USD: more, Unit.TOKENS: tokens - known.tokens}.get(charge.unit, 0)
             self.change(charge.place, amount, 0)
-        known.tokens = tokens
+        known.tokens, known.heard = tokens, True
         if cost is not None and not known.by_hand:
             known.net = cost
 
@@ -253,6 +261,8 @@ class Model:
 
     def record(self, call: CallRow | None) -> None:
         """A call's row is in; it counts as a request if it has asked any upstream."""
+        if call is not None:
+            self.open.pop((call.id, -1), None)
         tries = [] if call is None else [known for key, known in self.tries.items() if key[0] == call.id]
         if call is not None and tries:
             self.calls.setdefault(call.id, tries[0].facts)
@@ -261,7 +271,8 @@ class Model:
         """A hold was granted and not used."""
         call, no = grant.call, grant.no
         if self.is_lost(call, no):
-            self.correct(self.tries[(call, no)], 0, 0)
+            if not self.tries[(call, no)].heard:
+                self.correct(self.tries[(call, no)], 0, 0)
         elif (hold := self.open.pop((call, no), None)) is not None:
             self.charge(hold.charges, 0, 0)
         if grant.whole:
@@ -279,6 +290,8 @@ class Model:
                 self.give_back(call)
                 continue
             del self.open[(call, no)]
+            if no < 0:
+                continue
             if (call, no) in self.tries:
                 self.charge(hold.charges, 0, 0)
                 continue

@@ -69,9 +69,9 @@ class FaultyLedger:
         self._write = ledger.write
 
     @contextlib.contextmanager
-    def write(self) -> Iterator[Connection]:
+    def write(self, **how: Any) -> Iterator[Connection]:
         fault = self.plan.pop(0) if self.plan else ""
-        with self._write() as connection:
+        with self._write(**how) as connection:
             yield connection
             if fault == NOT_COMMITTED:
                 raise StoreAbsent("the connection was lost")
@@ -135,7 +135,7 @@ class Worker:
         self.store.plan, self.ledger.plan = list(faults), list(beside)
         self.writer._commit(works)
         self.store.plan, self.ledger.plan = [], []
-        assert self.writer.bad_rows == 0
+        assert self.writer.bad_rows == 0, "a row was refused"
         notes, self.notes = self.notes, []
         for call, running, work in notes:
             call.take_note(running, work.answer)
