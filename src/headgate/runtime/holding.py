@@ -2,8 +2,6 @@
 
 import asyncio
 
-import msgspec
-
 from headgate.exchange.commands import Hold as HoldCommand
 from headgate.exchange.events import Event, HoldGranted, HoldRefused
 from headgate.ledger.batch import Work
@@ -14,25 +12,16 @@ from headgate.model.failure import Failure, FailureKind
 from headgate.model.identity import Principal
 from headgate.model.limit import Answer, Applied, Ask, Bound, Grant, HoldFacts, Refusal, Stale, Unit
 from headgate.model.records import AttemptRow, CallRow
-from headgate.model.request import RequestHead, Visible
+from headgate.model.request import Visible
 from headgate.model.route import Route
-from headgate.policy.estimate import (
-    TOKENS_PER_BYTE,
-    Hold,
-    bound,
-    choice_maximum,
-    hold,
-    left_of_context,
-    likely_tokens,
-)
-from headgate.policy.refusals import failure_of, unpriceable, unpriced
-from headgate.protocols.attachments import visible
-from headgate.protocols.beyond_tokens import beyond_tokens, searches
+from headgate.policy.estimate import Hold, hold
+from headgate.policy.refusals import failure_of
 from headgate.protocols.failure_text import clean
 from headgate.runtime.attempt import SIZED, Attempt
 from headgate.runtime.gate import Gate
 from headgate.runtime.interrupted import HOLD_PATIENCE_NS, STORE_GONE, Interrupted
-from headgate.runtime.outgoing import LARGE, Canonical, Outgoing, outgoing_soon
+from headgate.runtime.outgoing import Canonical, Outgoing, outgoing_soon
+from headgate.runtime.sizing import refused_outright, roughly, size_of, with_maximum
 from headgate.runtime.transport import Transport, session_of
 from headgate.runtime.waiting import Waiting
 
@@ -41,7 +30,6 @@ NOTED_AFTER_NS = 1_000_000_000
 """The age at which an attempt that no limit holds for is noted in the ledger; what ends sooner needs no note."""
 REVOKED = Failure(FailureKind.LIMITED, "This API key was revoked or has expired.", told=ErrorKind.INVALID_API_KEY)
 _NOTHING: frozenset[tuple[int, str]] = frozenset()
-_NO_OUTPUT = frozenset({Endpoint.EMBEDDINGS, Endpoint.COUNT_TOKENS})
 
 
 class Holding(Interrupted):
@@ -102,10 +90,11 @@ class Holding(Interrupted):
             if self._whole is not None:
                 own, whole = (*own, *self._not_taken(whole)), ()
             sized = any(one.limit.unit in SIZED for one in own)
-            out = await self._sized(route) if sized else await outgoing_soon(canonical, route)
-            size, beyond = await self._size_of(route, out, sized=sized)
-            ask = self._ask_for(route, size, own, whole)
-            refused = refused_outright(ask, beyond)
+            out = await (with_maximum if sized else outgoing_soon)(canonical, route)
+            size = await size_of(canonical.head, route, out, self.gate.density.rate(route.model), closely=sized)
+            self._seen = size.seen
+            ask = self._ask_for(route, size.bound, own, whole)
+            refused = refused_outright(ask, size.beyond)
             if refused is not None:
                 return HoldRefused(refused)
             if (event := self._take_interruption()) is not None:
@@ -137,40 +126,6 @@ class Holding(Interrupted):
     def _not_taken(self, whole: tuple[Applied, ...]) -> tuple[Applied, ...]:
         """Return what a call takes once and has not: an earlier route was not subject to it. This attempt takes it."""
         return tuple(one for one in whole if (one.limit.id, one.subject) not in self._once)
-
-    async def _sized(self, route: Route) -> Outgoing:
-        """Return what goes to the route with an output maximum in it, the client's or the most that there can be."""
-        canonical = self._canonical
-        assert canonical is not None
-        client = canonical.head
-        if client.max_output is not None or client.endpoint in _NO_OUTPUT:
-            return await outgoing_soon(canonical, route)
-        most = choice_maximum(client, route)
-        if route.context is not None and most + likely_tokens(len(client.body)) > route.context:
-            most = left_of_context(most, route, await _visible_of(client))
-        if route.shaping.extra_body:
-            out = await outgoing_soon(canonical, route)
-            if out.head.max_output is not None:
-                return out
-        return await outgoing_soon(canonical, route, most)
-
-    async def _size_of(self, route: Route, out: Outgoing, *, sized: bool) -> tuple[Bound, str | None]:
-        """Return how large the attempt can get, and what of it tokens do not measure.
-
-        `sized`: a limit counts its tokens or money, so look closely.
-        """
-        client, head = self._head, out.head
-        assert client is not None
-        seen, beyond = Visible(len(head.body)), None
-        if sized:
-            seen = await _visible_of(head)
-            beyond = beyond_tokens(head) or searches(route.upstream_name)
-            if beyond is not None:
-                seen = msgspec.structs.replace(seen, unseen=True)
-            self._seen = seen
-        rate = self.gate.density.rate(route.model)
-        lowerable = client.max_output is None
-        return bound(head, route, seen=seen, tokens_per_byte=rate, lowerable=lowerable), beyond
 
     def _ask_for(self, route: Route, size: Bound, own: tuple[Applied, ...], whole: tuple[Applied, ...]) -> Ask:
         client = self._head
@@ -292,10 +247,7 @@ class Holding(Interrupted):
         """Let the ledger know of an attempt that no limit holds for: if this worker dies, it is lost by name."""
         waiter: asyncio.Future[Answer | None] = self.gate.loop.create_future()
         waiter.add_done_callback(lambda done: self._take_note(attempt, done))
-        size = bound(
-            attempt.out.head, attempt.route, seen=Visible(len(attempt.out.head.body)), tokens_per_byte=TOKENS_PER_BYTE
-        )
-        ask = self._ask_for(attempt.route, size, (), ())
+        ask = self._ask_for(attempt.route, roughly(attempt.out.head, attempt.route), (), ())
         ask.no = attempt.no
         self.gate.ledger.submit(Work(self.principal.account, self.principal.key, ask=ask, waiter=waiter))
 
@@ -335,22 +287,3 @@ class Holding(Interrupted):
         self.gate.density.saw(
             row.model, seen.bytes, row.input + row.cache_read + row.cache_write_5m + row.cache_write_1h
         )
-
-
-async def _visible_of(head: RequestHead) -> Visible:
-    return await asyncio.to_thread(visible, head) if len(head.body) > LARGE else visible(head)
-
-
-def refused_outright(ask: Ask, beyond: str | None) -> Failure | None:
-    """Return why no hold can be made for an attempt under a usd limit, None where it can.
-
-    `beyond` is what of it tokens do not measure.
-    """
-    limit = next((one.limit for one in ask.limits if one.limit.unit is Unit.USD), None)
-    if limit is None:
-        return None
-    size = ask.bound
-    if not size.priced:
-        return unpriced(f"{ask.facts.provider}/{ask.facts.upstream_name}", limit)
-    free = not (size.input_rate or size.output_rate or size.request)
-    return None if free or beyond is None else unpriceable(beyond, limit)

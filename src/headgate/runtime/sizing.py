@@ -1,0 +1,83 @@
+"""How large an attempt under a limit can get: its request with a maximum that binds, and what that comes to."""
+
+import asyncio
+
+import msgspec
+
+from headgate.model.dialect import Endpoint
+from headgate.model.failure import Failure
+from headgate.model.limit import Ask, Bound, Unit
+from headgate.model.request import RequestHead, Visible
+from headgate.model.route import Route
+from headgate.policy.estimate import TOKENS_PER_BYTE, bound, choice_maximum, left_of_context, likely_tokens
+from headgate.policy.refusals import unpriceable, unpriced
+from headgate.protocols.attachments import visible
+from headgate.protocols.beyond_tokens import beyond_tokens, searches
+from headgate.runtime.outgoing import LARGE, Canonical, Outgoing, outgoing_soon
+
+_NO_OUTPUT = frozenset({Endpoint.EMBEDDINGS, Endpoint.COUNT_TOKENS})
+
+
+class Size(msgspec.Struct, frozen=True, gc=False):
+    """What one attempt can come to. `seen`: None where nobody looked closely; `beyond`: what tokens do not measure."""
+
+    bound: Bound
+    seen: Visible | None = None
+    beyond: str | None = None
+
+
+async def with_maximum(canonical: Canonical, route: Route) -> Outgoing:
+    """Return what goes to the route with an output maximum in it, the client's or the most that there can be.
+
+    Raises HeadgateError as `outgoing` does.
+    """
+    client = canonical.head
+    if client.max_output is not None or client.endpoint in _NO_OUTPUT:
+        return await outgoing_soon(canonical, route)
+    most = choice_maximum(client, route)
+    if route.context is not None and most + likely_tokens(len(client.body)) > route.context:
+        most = left_of_context(most, route, await _visible_of(client))
+    if route.shaping.extra_body:
+        out = await outgoing_soon(canonical, route)
+        if out.head.max_output is not None:
+            return out
+    return await outgoing_soon(canonical, route, most)
+
+
+async def size_of(client: RequestHead, route: Route, out: Outgoing, rate: float, *, closely: bool) -> Size:
+    """Return how large the attempt can get at `rate` tokens a byte.
+
+    `closely`: a limit counts its tokens or money, so attachments are told from text.
+    """
+    head, lowerable = out.head, client.max_output is None
+    if not closely:
+        return Size(bound(head, route, seen=Visible(len(head.body)), tokens_per_byte=rate, lowerable=lowerable))
+    seen = await _visible_of(head)
+    beyond = beyond_tokens(head) or searches(route.upstream_name)
+    if beyond is not None:
+        seen = msgspec.structs.replace(seen, unseen=True)
+    return Size(bound(head, route, seen=seen, tokens_per_byte=rate, lowerable=lowerable), seen, beyond)
+
+
+def roughly(head: RequestHead, route: Route) -> Bound:
+    """Return how large an attempt can get with all of its body taken as text."""
+    return bound(head, route, seen=Visible(len(head.body)), tokens_per_byte=TOKENS_PER_BYTE)
+
+
+def refused_outright(ask: Ask, beyond: str | None) -> Failure | None:
+    """Return why no hold can be made for an attempt under a usd limit, None where it can.
+
+    `beyond` is what of it tokens do not measure.
+    """
+    limit = next((one.limit for one in ask.limits if one.limit.unit is Unit.USD), None)
+    if limit is None:
+        return None
+    size = ask.bound
+    if not size.priced:
+        return unpriced(f"{ask.facts.provider}/{ask.facts.upstream_name}", limit)
+    free = not (size.input_rate or size.output_rate or size.request)
+    return None if free or beyond is None else unpriceable(beyond, limit)
+
+
+async def _visible_of(head: RequestHead) -> Visible:
+    return await asyncio.to_thread(visible, head) if len(head.body) > LARGE else visible(head)
