@@ -148,6 +148,16 @@ def test_one_call_is_shown_with_its_attempts(run: Run, filled: Ledger) -> None:
     assert "box/gpt-5-mini" in text
 
 
+def test_what_passed_a_hold_stands_beside_it(run: Run, ledger: Ledger) -> None:
+    call = a_call(1, time.time_ns(), cost_nano=1_250_000)
+    record(ledger, [call], [an_attempt(call, reported_nano=1_250_000, over_nano=350_000)])
+    [attempt] = json.loads(run("calls", "show", "call-1", "--json").stdout)["tries"]
+    amounts = {name: attempt[f"{name}_usd"] for name in ("hold", "reported", "cost", "over")}
+    assert amounts == {"hold": "0.0009", "reported": "0.00125", "cost": "0.00125", "over": "0.00035"}
+    text = run("calls", "show", "call-1").stdout
+    assert "$0.000900  $0.001250  $0.001250  $0.000350" in text
+
+
 def test_a_correction_counts_in_the_cost_and_is_shown(run: Run, filled: Ledger) -> None:
     with filled.write() as connection:
         connection.execute(

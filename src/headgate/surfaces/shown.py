@@ -118,8 +118,11 @@ def _attempt(row: Mapping[str, Any]) -> dict[str, Any]:
         "ttft_ms": _ms(row["ttft"]),
         "output_tok_s": speed(row),
         "usage": tokens(row),
+        "hold_tokens": row["hold_tokens"],
         "hold_usd": _usd(row["hold_nano"]),
+        "reported_usd": _usd(row["reported_nano"]),
         "cost_usd": _usd(row["cost_nano"]),
+        "over_usd": format_usd(row["over_nano"]),
         "savings_usd": format_usd(row["savings_nano"]),
     }
 

@@ -142,29 +142,36 @@ def _show_call(call: dict[str, Any]) -> None:
         else:
             say(f"{name}: {'-' if value is None else value}")
     say("")
-    table(
-        ["no", "route", "state", "status", "failure", "in", "out", "hold", "cost", "basis", "took", "message"],
-        [
-            (
-                str(attempt["no"]),
-                f"{attempt['provider']}/{attempt['upstream_name']}",
-                attempt["state"],
-                str(attempt["status"] or "-"),
-                attempt["failure"] or "-",
-                str(shown.tokens(attempt)["total_input"]),
-                str(shown.tokens(attempt)["total_output"]),
-                usd_text(attempt["hold_nano"]),
-                usd_text(attempt["cost_nano"]),
-                attempt["basis"],
-                duration_text(attempt["duration"]),
-                attempt["message"] or "",
-            )
-            for attempt in call["attempts"]
-        ],
-        numeric=("no", "status", "in", "out", "hold", "cost", "took"),
-    )
+    _show_attempts(call["attempts"])
     for fix in call["adjustments"]:
         say(
             f"corrected attempt {fix['no']} to {usd_text(fix['target_nano'])} at {moment_text(fix['at'])}"
             f" by {fix['author']}: {fix['reason']}"
         )
+
+
+def _show_attempts(attempts: list[dict[str, Any]]) -> None:
+    """Print attempts; what was reported and what passed the hold stand beside the cost where they say more than it."""
+    amounts = ["hold", "cost"]
+    if any(one["over_nano"] or one["reported_nano"] not in (None, one["cost_nano"]) for one in attempts):
+        amounts = ["hold", "reported", "cost", "over"]
+    table(
+        ["no", "route", "state", "status", "failure", "in", "out", *amounts, "basis", "took", "message"],
+        [
+            (
+                str(one["no"]),
+                f"{one['provider']}/{one['upstream_name']}",
+                one["state"],
+                str(one["status"] or "-"),
+                one["failure"] or "-",
+                str(shown.tokens(one)["total_input"]),
+                str(shown.tokens(one)["total_output"]),
+                *(usd_text(one[f"{name}_nano"]) for name in amounts),
+                one["basis"],
+                duration_text(one["duration"]),
+                one["message"] or "",
+            )
+            for one in attempts
+        ],
+        numeric=("no", "status", "in", "out", *amounts, "took"),
+    )
