@@ -146,19 +146,20 @@ def _longest_silence(timeouts: Timeouts) -> int:
 
 def _translate(error: PyreqwestError) -> Failure:
     """Return the failure behind the client's error; its text may hold the URL, so it is not passed on."""
-    if isinstance(error, ConnectTimeoutError):
-        return Failure(FailureKind.CONNECT_TIMEOUT, "no connection within the connect timeout")
-    if isinstance(error, ConnectError) and (reason := _connect_reason(error)) is not None:
+    if isinstance(error, ConnectError | ConnectTimeoutError) and (reason := _connect_reason(error)) is not None:
+        if isinstance(error, ConnectTimeoutError):
+            return Failure(FailureKind.CONNECT_TIMEOUT, "no connection within the connect timeout")
         return Failure(FailureKind.CONNECT_FAILED, f"cannot connect: {reason[:200]}")
     if isinstance(error, RequestTimeoutError):
         return Failure(FailureKind.IDLE_TIMEOUT, "the upstream sent nothing for too long")
     return Failure(FailureKind.CUT, "the upstream closed the connection before its answer was whole")
 
 
-def _connect_reason(error: ConnectError) -> str | None:
+def _connect_reason(error: ConnectError | ConnectTimeoutError) -> str | None:
     """Return why no connection was made; None where there was one, so that the request may have been read.
 
-    pyreqwest says ConnectError of a connection that was reset, too; only hyper's cause tells them apart.
+    pyreqwest says ConnectError of a connection that was reset, too, and ConnectTimeoutError of an upstream that is
+    silent before its head (0.15, src/exceptions/utils.rs); only hyper's cause tells them apart.
     """
     said = [cause["message"] for cause in error.details.get("causes") or ()]
     return said[-1] if _NOT_CONNECTED in said else None
