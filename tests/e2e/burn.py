@@ -5,18 +5,19 @@ from __future__ import annotations
 import asyncio
 import os
 import random
+import re
 import signal
 from collections import Counter
 from collections.abc import Sequence
 from typing import Any, Final
 
 import msgspec
+from tests.e2e import wire
 from tests.e2e.gateway import PATIENCE, PRICE, Gateway
-from tests.e2e.limited import Books, books, limit, of_account
+from tests.e2e.limited import Books, books, costs, limit, of_account
 from tests.e2e.load import BROKEN, CHAT, MESSAGES, RESPONSES
 from tests.e2e.processes import apoll, ready_pids
 from tests.e2e.raw import Line
-from tests.e2e.wire import PRICES
 
 from headgate.model.limit import Limit, Scope, Unit
 from headgate.sim import SimThread
@@ -69,9 +70,16 @@ models:
 """
 
 
-class Wanted(msgspec.Struct, frozen=True):
-    """One request, and when its caller leaves: after so many chunks of a stream, or ms of an answer; 0: it stays."""
+_MARK: Final = re.compile(rb"mark[0-9a-f]{16}")
 
+
+class Wanted(msgspec.Struct, frozen=True):
+    """One request, and when its caller leaves: after so many chunks of a stream, or ms of an answer; 0: it stays.
+
+    `mark` stands in its text, and in no other's.
+    """
+
+    mark: str
     path: str
     body: dict[str, Any]
     leaves: int
@@ -81,15 +89,16 @@ def wanted(chance: random.Random) -> Wanted:
     """Return a request of any dialect, whole or broken in one of many ways."""
     path, stream = chance.choice(PATHS), chance.random() < 0.6
     model = chance.choice((*ROUTES, *CHAINS, *CHAINS))
+    mark = f"mark{chance.getrandbits(64):016x}"
     options = f"tokens={chance.randint(4, 80)} frame=4 gap={chance.randint(0, 8)}ms"
     luck = chance.random()
     if model in CHAINS and luck < 0.5:
         options += f" fault={chance.choice((*BEFORE, *AFTER))} after={chance.randint(0, 3)} on=first"
     elif luck < 0.15:  # an upstream that hangs for good is left to the hasty one
         options += f" fault={chance.choice(AFTER[:-1])} after={chance.randint(1, 3)}"
-    text = f"{chance.choice(('hello', 'π and 水 ' * 9, '0123456789' * 12))} {chance.random()} [[sim {options}]]"
+    text = f"{chance.choice(('hello', 'π and 水 ' * 9, '0123456789' * 12))} {mark} [[sim {options}]]"
     leaves = chance.randint(1, 6) if chance.random() < 0.12 else 0
-    return Wanted(path, asked(chance, path, model, text, stream=stream), leaves)
+    return Wanted(mark, path, asked(chance, path, model, text, stream=stream), leaves)
 
 
 def asked(chance: random.Random, path: str, model: str, text: str, *, stream: bool) -> dict[str, Any]:
@@ -110,7 +119,7 @@ class Burn:
     """`await Burn(urls, key).run()`: callers, spread over gateways, who ask until each is told that its quota is gone.
 
     `statuses` counts the answers, `odd` holds those that no caller should ever see; `broken` counts connections that
-    broke, `left` callers who left in mid-answer, `said` the last refusals.
+    broke, `left` callers who left in mid-answer, `said` the last refusals; `calls` has ids by the marks of requests.
     """
 
     def __init__(self, urls: Sequence[str], key: str, *, seed: int, callers: int = CALLERS) -> None:
@@ -119,6 +128,7 @@ class Burn:
         self.said: list[bytes] = []
         self.broken = 0
         self.left = 0
+        self.calls: dict[str, str] = {}
         self._urls = urls
         self._key = key
         self._seed = seed
@@ -158,7 +168,12 @@ class Burn:
 
     async def _one(self, line: Line, what: Wanted, chance: random.Random) -> bool:
         """Ask once; return whether the answer was that the quota is gone."""
-        said = await (self._streamed(line, what) if what.body["stream"] else self._whole(line, what))
+        line.headers = {}
+        try:
+            said = await (self._streamed(line, what) if what.body["stream"] else self._whole(line, what))
+        finally:
+            if "x-headgate-call" in line.headers:
+                self.calls[what.mark] = line.headers["x-headgate-call"]
         if said is None:
             self.left += 1
             line.close()
@@ -217,7 +232,7 @@ async def at_rest(url: str) -> Books:
 def billed(sim: SimThread) -> int:
     """Return what the upstream has billed, in nano-USD. Nothing may be under way."""
     sim.settled()
-    return sim.bill.cost_nano(dict.fromkeys(MODELS, PRICES))
+    return sim.bill.cost_nano(dict.fromkeys(MODELS, wire.PRICES))
 
 
 def limits(cap: int) -> tuple[Limit, ...]:
@@ -239,3 +254,15 @@ def judge(bill: int, cap: int, ids: Sequence[int], read: Books) -> None:
     assert spent >= cap * 97 // 100
     assert spent == read.costs == read.usage
     assert read.largest <= cap // 100
+
+
+def judge_calls(sim: SimThread, url: str, burn: Burn) -> None:
+    """Say whether each call that its caller knows has been charged what the upstream has billed for it, or more."""
+    bills: dict[str, int] = {}
+    for request in list(sim.requests):
+        for mark in _MARK.findall(request.body)[:1]:
+            bills[mark.decode()] = bills.get(mark.decode(), 0) + wire.billed(request)
+    charged = costs(url)
+    assert len(burn.calls) > CALLERS
+    known = {call: (bills.get(mark, 0), charged.get(call, 0)) for mark, call in burn.calls.items()}
+    assert {call: sums for call, sums in known.items() if sums[0] > sums[1]} == {}

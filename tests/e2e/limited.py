@@ -116,5 +116,16 @@ def books(url: str) -> Books:
         )
 
 
+def costs(url: str) -> dict[str, int]:
+    """Return what every call costs by its attempts, corrections included, in nano-USD."""
+    found: dict[str, int] = {}
+    with ledger_of(url) as ledger, ledger.reader().connection() as connection:
+        for table, amount in ((tables.attempts, "cost_nano"), (tables.adjustments, "delta_nano")):
+            query = sa.select(table.c.call, sa.func.sum(table.c[amount])).group_by(table.c.call)
+            for call, nano in connection.execute(query):
+                found[call] = found.get(call, 0) + int(nano or 0)
+    return found
+
+
 def _one(connection: sa.Connection, query: sa.Select[Any]) -> int:
     return int(connection.scalar(query) or 0)

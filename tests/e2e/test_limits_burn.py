@@ -7,7 +7,7 @@ import random
 from pathlib import Path
 
 import pytest
-from tests.e2e.burn import Burn, at_rest, billed, burning, judge, kill_one, limits
+from tests.e2e.burn import Burn, at_rest, billed, burning, judge, judge_calls, kill_one, limits
 from tests.e2e.gateway import Gateway
 from tests.e2e.limited import prepared
 
@@ -44,6 +44,7 @@ async def spend(gateway: Gateway, sim: SimThread, seed: int, cap: int, *, kills:
         assert killed >= kills
         assert read.lost > 0
         judge(await asyncio.to_thread(billed, sim), cap, ids, read)
+        await asyncio.to_thread(judge_calls, sim, gateway.ledger_url, burn)
         again = Burn([gateway.url], gateway.key, seed=seed, callers=3)
         await again.run()
         assert again.statuses == {429: 3}

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import psutil  # type: ignore[import-untyped]
 import pytest
-from tests.e2e.burn import Burn, at_rest, billed, burning, judge, kill_one, limits
+from tests.e2e.burn import Burn, at_rest, billed, burning, judge, judge_calls, kill_one, limits
 from tests.e2e.gateway import Gateway
 from tests.e2e.held import Held
 from tests.e2e.limited import books, prepared
@@ -112,6 +112,7 @@ async def rounds(folder: Path, url: str, seed: int, *, cap: int, kills: int) -> 
         read = await at_rest(url)
         assert burn.odd == again.odd == []
         judge(await asyncio.to_thread(billed, sim), cap, ids, read)
+        await asyncio.to_thread(judge_calls, sim, url, burn)
         for one in all_:
             assert await asyncio.to_thread(one.stop) == 0
             assert "Traceback" not in one.stderr
