@@ -217,7 +217,7 @@ class Model:
 
     def wait(self, ask: Ask, life: int) -> None:
         """A call's attempts are in, and its next one is not granted."""
-        self.open.setdefault((ask.call, -1), Held(life, ask.facts, [], 0, 0))
+        self.open[(ask.call, -1)] = Held(life, ask.facts, [], 0, 0)
 
     def put(self, call: str, no: int, hold: Held, *, granted: bool = True) -> None:
         for charge in hold.charges:

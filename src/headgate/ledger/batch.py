@@ -84,7 +84,7 @@ class Head(msgspec.Struct, frozen=True, gc=False):
 
 
 class Writes(msgspec.Struct, frozen=True, gc=False):
-    """What the holds of a batch change. `holds`: new rows; `ended`: (call, no) of rows that go.
+    """What the holds of a batch change. `holds`: rows that are new or replaced; `ended`: (call, no) of rows that go.
 
     `balances`: (limit id, subject, bucket_start, added to spent, added to held), in the order of the primary key.
     """
@@ -177,9 +177,10 @@ class Batch:
             for ask in owned
             if ask.call not in over
         ]
+        holds = {row[:2]: row for row in [_hold_row(held, incarnation) for held in new] + rows_of_calls}
         return Writes(
-            [_hold_row(held, incarnation) for held in new] + rows_of_calls,
-            ended,
+            list(holds.values()),
+            [place for place in ended if place not in holds],
             [(*place, spent, held) for place, (spent, held) in sorted(book.changes.items()) if spent or held],
         )
 

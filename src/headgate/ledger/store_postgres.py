@@ -75,7 +75,7 @@ WITH ended AS (
 ), new_holds AS (
     INSERT INTO holds (call, no, incarnation, at, facts)
     SELECT r->>0, (r->>1)::bigint, (r->>2)::bigint, (r->>3)::bigint, r->>4 FROM json_array_elements(%s::json) AS r
-    ON CONFLICT (call, no) DO NOTHING
+    ON CONFLICT (call, no) DO UPDATE SET incarnation = excluded.incarnation, at = excluded.at, facts = excluded.facts
 )
 INSERT INTO limit_balances (limit_id, subject, bucket_start, spent, held)
 SELECT (r->>0)::bigint, r->>1, (r->>2)::bigint, (r->>3)::bigint, (r->>4)::bigint

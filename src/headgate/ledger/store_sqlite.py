@@ -65,7 +65,11 @@ _CALLS = _Insert("calls", CallRow.__struct_fields__, _marks(len(CallRow.__struct
 _ATTEMPTS = _Insert("attempts", AttemptRow.__struct_fields__, _marks(len(AttemptRow.__struct_fields__)))
 _BALANCES = _Insert("balances", _BALANCE_COLUMNS, "(?, ?, ?, ?, ?, 0)", _ON_CONFLICT)
 _HOLDS = _Insert(
-    "holds", ("call", "no", "incarnation", "at", "facts"), "(?, ?, ?, ?, ?)", " ON CONFLICT (call, no) DO NOTHING"
+    "holds",
+    ("call", "no", "incarnation", "at", "facts"),
+    "(?, ?, ?, ?, ?)",
+    " ON CONFLICT (call, no) DO UPDATE SET incarnation = excluded.incarnation, at = excluded.at,"
+    " facts = excluded.facts",
 )
 _ENDED = _Delete("DELETE FROM holds WHERE (call, no) IN", "(?, ?)")
 _LIMITS = _Insert(
