@@ -110,3 +110,13 @@ async def test_what_a_call_takes_once_is_taken_once_whatever_route_is_subject_to
     assert (await desk.answer(BODY)).status == 200
     taken = [[one.limit.id for one in (*ask.limits, *ask.whole)] for ask in ledger.asks]
     assert taken == [[1, 2], [9], []]
+
+
+@pytest.mark.parametrize(("unit", "asks"), [(Unit.REQUESTS, 1), (Unit.CONCURRENCY, 1), (Unit.TOKENS, 3)])
+async def test_what_refuses_a_call_whatever_its_route_is_asked_once(unit: Unit, asks: int) -> None:
+    desk = Desk([OK], [OK], [OK])
+    ledger = desk.gate.ledger = Deciding()
+    desk.gate.renew({}, limits(unit, cap=0))
+    transport = await desk.answer(BODY)
+    assert transport.status == 429
+    assert len(ledger.asks) == asks

@@ -78,6 +78,12 @@ class Limit(msgspec.Struct, frozen=True):
     source: str = "store"
 
     @property
+    def is_of_call(self) -> bool:
+        """Whether it is taken once by a call, whatever its route: where it refuses one route, it refuses all."""
+        once = self.unit in (Unit.REQUESTS, Unit.CONCURRENCY)
+        return once and self.scope is not Scope.PROVIDER and not self.pattern
+
+    @property
     def title(self) -> str:
         """How people are told of it: `usd per month of account 'acme'`."""
         counted = self.unit.value

@@ -43,6 +43,7 @@ class Holding(Interrupted):
         "_model",
         "_noted",
         "_once",
+        "_refused",
         "_rows",
         "_seen",
         "_session",
@@ -64,11 +65,15 @@ class Holding(Interrupted):
         self._whole: Grant | None = None
         # (limit id, subject) of what is taken once, and has been.
         self._once: frozenset[tuple[int, str]] = _NOTHING
+        # What refuses the call whatever its route.
+        self._refused: HoldRefused | None = None
         self._seen: Visible | None = None
         self._noted: Attempt | None = None
 
     async def _begin_attempt(self, command: HoldCommand) -> Event:
         """Make ready what goes to a route, and hold for it where a limit applies."""
+        if self._refused is not None:
+            return self._refused
         try:
             return await self._held(command.route)
         except HeadgateError as error:
@@ -104,8 +109,7 @@ class Holding(Interrupted):
                 case Grant():
                     return await self._taken(route, out, answer, sized=sized)
                 case Refusal():
-                    self._refused_by(answer)
-                    return HoldRefused(failure_of(answer))
+                    return self._refused_by(answer)
                 case Stale():
                     late = self._clock.mono() - asked_since > HOLD_PATIENCE_NS
                     if late or not await self._renewed(answer.epoch):
@@ -208,9 +212,13 @@ class Holding(Interrupted):
         self._attempt = Attempt(len(self._rows) + 1, route, held, out, self.gate.clock, grant)
         return HOLD_GRANTED
 
-    def _refused_by(self, refusal: Refusal) -> None:
+    def _refused_by(self, refusal: Refusal) -> HoldRefused:
         if not self._standings:
             self._standings = (refusal.standing,)
+        refused = HoldRefused(failure_of(refusal))
+        if refusal.standing.limit.is_of_call:
+            self._refused = refused
+        return refused
 
     async def _renewed(self, epoch: int) -> bool:
         """Wait until this worker has read the limits and keys of an epoch; False where it cannot in time."""
