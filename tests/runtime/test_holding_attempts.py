@@ -4,11 +4,14 @@ import asyncio
 import json
 from collections.abc import Callable, Mapping
 
+import msgspec
 import pytest
-from tests.runtime.desk import Desk, Rows
-from tests.runtime.test_call import ANSWER, REFUSED, UNARY, unary
+from tests.runtime.desk import SETTINGS, Desk, Rows
+from tests.runtime.test_call import ANSWER, REFUSED, STREAM, UNARY, unary
 
+from headgate.exchange.events import ClientGone
 from headgate.ledger.batch import Work
+from headgate.ledger.errors import BadRow
 from headgate.model.errors import ErrorKind
 from headgate.model.identity import Principal
 from headgate.model.limit import Ask, Limit, Scope, Stale, Unit
@@ -34,6 +37,8 @@ class Deciding(Rows):
         self.epoch = 0
         self.book = Book(1_000, ())
         self.before: Callable[[Ask], None] = lambda _: None
+        self.asked: list[Work] = []
+        self.is_slow = False
 
     def submit(self, work: Work) -> None:
         self.works.append(work)
@@ -43,8 +48,17 @@ class Deciding(Rows):
             return
         self.attempts.extend(work.attempts)
         self.before(ask)
-        stale = ask.epoch != self.epoch
-        work.waiter.set_result(Stale(self.epoch) if stale else decide(self.book, ask, 1, len(self.works)))
+        self.asked.append(work)
+        if not self.is_slow:
+            self.answer()
+
+    def answer(self) -> None:
+        """Commit what was asked last."""
+        work = self.asked[-1]
+        assert work.ask is not None
+        assert work.waiter is not None
+        stale = work.ask.epoch != self.epoch
+        work.waiter.set_result(Stale(self.epoch) if stale else decide(self.book, work.ask, 1, len(self.works)))
 
 
 class Key:
@@ -118,6 +132,52 @@ async def test_a_fallbacks_hold_shares_the_transaction_of_the_failed_attempts_se
     assert asks[1].attempts[0].cost_nano == 0
     assert asks[1].grants[0] is not None
     assert [row.no for row in ledger.attempts] == [1, 2]
+
+
+@pytest.mark.parametrize("durability", ["batch", "call", "fsync"])
+async def test_nothing_is_sent_before_its_hold_is_committed_at_any_durability(durability: str) -> None:
+    desk, ledger = desk_of([unary(ANSWER)], limits=(of_account(Unit.USD, 10**9),))
+    settings = msgspec.structs.replace(SETTINGS, durability=durability)
+    desk.gate.terms = msgspec.structs.replace(desk.gate.terms, settings=settings)
+    ledger.is_slow = True
+    call, transport = desk.call(UNARY)
+    task = asyncio.create_task(call.serve(transport.body()))
+    await desk.until(lambda: bool(ledger.asked))
+    for _ in range(100):
+        await asyncio.sleep(0)
+    assert desk.clients["p1"].requests == []
+    ledger.answer()
+    await task
+    assert transport.status == 200
+
+
+async def test_a_hold_that_is_granted_as_its_client_leaves_is_given_back() -> None:
+    desk, ledger = desk_of([unary(ANSWER)], limits=(of_account(Unit.USD, 10**9),))
+    ledger.is_slow = True
+    call, transport = desk.call(STREAM)
+    task = asyncio.create_task(call.serve(transport.body()))
+    await desk.until(lambda: bool(ledger.asked))
+    ledger.answer()
+    call.interrupt(ClientGone())
+    await task
+    assert desk.clients["p1"].requests == []
+    assert [work.released for work in ledger.works if work.released] == [
+        work.waiter.result() for work in ledger.asked if work.waiter
+    ]
+
+
+async def test_a_hold_that_the_ledger_cannot_write_is_none() -> None:
+    desk, ledger = desk_of([unary(ANSWER)], [unary(ANSWER)], limits=(of_account(Unit.USD, 10**9),))
+    ledger.is_slow = True
+    call, transport = desk.call(UNARY)
+    task = asyncio.create_task(call.serve(transport.body()))
+    await desk.until(lambda: bool(ledger.asked))
+    waiter = ledger.asked[0].waiter
+    assert waiter is not None
+    waiter.set_exception(BadRow("no"))
+    await task
+    assert [client.requests for client in desk.clients.values()] == [[], []]
+    assert (transport.status, transport.answered("retry-after")) == (503, "5")
 
 
 async def test_requests_and_calls_at_once_are_taken_once_however_many_attempts_there_are() -> None:
