@@ -19,7 +19,7 @@ from tests.ledger.rows import attempt_row, call_row, until, work_of
 from headgate.ledger import incarnations
 from headgate.ledger.connect import Durability, connect_postgres, translate_postgres
 from headgate.ledger.engine import open_ledger
-from headgate.ledger.errors import LedgerUnusable
+from headgate.ledger.errors import BadRow, LedgerUnusable
 from headgate.ledger.url import parse_url
 from headgate.ledger.writer import Pace, Writer
 
@@ -152,6 +152,16 @@ async def test_a_transaction_that_stood_still_is_no_read_only_server(postgres_ur
         connection.execute("SELECT 1")
     connection.close()
     assert "stood still" in str(translate_postgres(caught.value, url))
+
+
+def test_what_the_same_batch_would_meet_again_is_no_absence(postgres_url: str) -> None:
+    twice = "INSERT INTO t VALUES (1), (1) ON CONFLICT (a) DO UPDATE SET a = excluded.a"
+    with psycopg.connect(postgres_url, autocommit=True) as connection:
+        connection.execute("CREATE TABLE t (a integer PRIMARY KEY)")
+        for statement in (twice, "SELECT 1 / 0", "INSERT INTO t VALUES (NULL)"):
+            with pytest.raises(psycopg.Error) as caught:
+                connection.execute(statement.encode())
+            assert isinstance(translate_postgres(caught.value, parse_url(postgres_url)), BadRow)
 
 
 def database(url: str) -> str:

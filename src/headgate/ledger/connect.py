@@ -163,7 +163,7 @@ _PG_ADVICE = {
     "57": "stopped the statement or is shutting down. It is tried again.",
     "08": "cannot be reached. Is the server running, and are host and port in ledger.url right?",
 }
-_PG_BAD_ROW = ("22", "23", "54")
+_PG_BAD_ROW = ("21", "22", "23", "54")
 
 
 def translate_postgres(error: psycopg.Error, url: LedgerUrl) -> StoreAbsent | BadRow:
