@@ -200,18 +200,15 @@ _OF_LIMITS: dict[ErrorKind, str] = {
 
 
 def _limited(failures: list[tuple[str, Failure]]) -> HeadgateError:
-    """Return the error of a call that was sent nowhere, of whose routes a limit refused one at least; or its key did.
+    """Return the error of a call that was sent nowhere since a limit refused a route at least, or whose key has ended.
 
-    A key that has ended decides, whatever was tried before. Else one route is enough for a call: so the limit that
-    mends by waiting decides, and of those the soonest; then a quota, which an operator can raise; then a missing price;
-    then a request that no price would help.
+    A key that has ended decides, whatever was tried before. Else one route is enough for a call: first the limit that
+    mends by waiting, the soonest; then a quota, which an operator can raise; then a price; then the request itself.
     """
     first = min((attempt for attempt in failures if attempt[1].kind is FailureKind.LIMITED), key=_rank_of_limit)
-    kind = _told_of_limit(first[1])
-    wait = first[1].retry_after_ns
-    retry_after = None
-    if kind is ErrorKind.RATE_LIMIT_EXCEEDED:
-        retry_after = seconds_up(DEFAULT_COOLDOWN_NS if wait is None else wait)
+    kind, wait = _told_of_limit(first[1]), first[1].retry_after_ns
+    waits = kind is ErrorKind.RATE_LIMIT_EXCEEDED
+    retry_after = seconds_up(DEFAULT_COOLDOWN_NS if wait is None else wait) if waits else None
     message = _message(_OF_LIMITS[kind], [first, *(attempt for attempt in failures if attempt is not first)])
     return HeadgateError(kind, message, param=first[1].param, retry_after=retry_after)
 
