@@ -129,7 +129,10 @@ def test_a_connection_cannot_hold_up_the_others(postgres_url: str, durability: s
         "default_transaction_read_only": "off",
     }
     found = {name: connection.execute(f"SHOW {name}".encode()).fetchone() for name in wanted}
+    wire = connection.info.get_parameters()
     connection.close()
+    # Of a server that has gone without a word.
+    assert (wire["tcp_user_timeout"], wire["connect_timeout"], wire["keepalives_idle"]) == ("2000", "2", "2")
     assert found == {name: (value,) for name, value in wanted.items()}
 
 
