@@ -131,7 +131,8 @@ def test_any_split_gives_the_same_pieces_and_usage(name: str, end: str, cuts: li
     whole, parts = scanner_for(endpoint), scanner_for(endpoint)
     assert scan(parts, split(stream, cuts)) == scan(whole, [stream])
     assert parts.reported() == whole.reported()
-    for attribute in ("complete", "content_seen", "terminal_seen", "finish_reason", "streamed_output_bytes"):
+    bytes_ = ("streamed_output_bytes", "streamed_text_bytes")
+    for attribute in ("complete", "content_seen", "terminal_seen", "finish_reason", *bytes_):
         assert getattr(parts, attribute) == getattr(whole, attribute)
     assert parts.next_sequence() == whole.next_sequence()
 

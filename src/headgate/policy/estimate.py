@@ -162,8 +162,8 @@ def partial_usage(
 ) -> Usage:
     """Return the usage of a stream that ended without its final one: input + what was streamed.
 
-    `streamed_bytes` are the bytes of content received. `seen` is usage that came on the way (Anthropic's
-    `message_start`): its input classes are the truth, its output a lower bound.
+    `streamed_bytes`: of the text received, at most. `seen` is usage that came on the way (Anthropic's `message_start`):
+    its input classes are the truth, its output a lower bound.
     """
     streamed = min(ceil(streamed_bytes * tokens_per_byte), held.output)
     if seen is None or seen.total_input == 0:

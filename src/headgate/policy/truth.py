@@ -59,7 +59,7 @@ class Ending(msgspec.Struct, frozen=True, gc=False):
     """How an attempt ended.
 
     `sent`: the request left for the upstream. `usage`: the final one that it reported. `seen`: usage that
-    came before the end and is not final. `content`: content had come. `streamed_bytes` of it were received.
+    came before the end and is not final. `content`: content had come. `streamed_bytes`: of its text, at most.
     `reasoning`: tokens may have been made that are billed unseen.
     """
 

@@ -1,7 +1,6 @@
 """What every codec offers: a request's head, the body for an upstream, usage, errors, a stream's scan."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
 from enum import StrEnum
 from typing import Any, Final
 
@@ -14,15 +13,15 @@ from headgate.model.request import RequestHead
 from headgate.model.usage import Reported, Usage
 from headgate.protocols.failure_cause import Cause, failure_cause
 from headgate.protocols.failure_text import failure_text
-from headgate.protocols.json_object import is_object, members_of
+from headgate.protocols.json_object import decode_object, is_object, members_of
 from headgate.protocols.provable import BYTES_A_TOKEN, usage_at_cap
 from headgate.protocols.sse import FrameSplitter, is_frame, parse_frame
+from headgate.protocols.text_meter import Says, TextMeter, TextsIn
 
 QUICK_LIMIT: Final = 1024 * 1024
 """Larger chunks are always split, so that the limit on a frame holds for them too."""
 
 NO_CAUSE: Final = Cause()
-_decoder: Final = msgspec.json.Decoder()
 
 
 class MalformedStream(ValueError):
@@ -51,7 +50,8 @@ class StreamScanner(ABC):
 
     `complete`: every choice has its finish reason, so the answer is whole even if no terminal frame comes.
     `error_type` is the upstream's own name for the error (`overloaded_error`), `error_cause` what it is about.
-    `streamed_output_bytes` counts the bytes of all content frames, an upper bound of the text in them.
+    `streamed_output_bytes` counts the bytes of all content frames; `streamed_text_bytes` is an upper bound of the text
+    that the model made in them (protocols/text_meter.py).
 
     A stream that is to stop at its hold: the driver calls `watch` once `streamed_output_bytes` has passed WATCH_BYTES
     for each token held, and compares `provable_output` whenever `feed` has returned pieces. To stop it forwards all of
@@ -59,6 +59,8 @@ class StreamScanner(ABC):
     """
 
     __slots__ = (
+        "_measure",
+        "_meter",
         "_open",
         "_provable",
         "_splitter",
@@ -73,10 +75,12 @@ class StreamScanner(ABC):
         "finish_reason",
         "response_id",
         "streamed_output_bytes",
+        "streamed_text_bytes",
         "terminal_seen",
     )
 
-    def __init__(self) -> None:
+    def __init__(self, texts_in: TextsIn, says: Says) -> None:
+        """`texts_in` yields the texts that the model made in a frame, not those of tools and servers; `says`: TextMeter."""
         self._splitter = FrameSplitter()
         self._open = False  # content has begun, nothing is buffered, no terminal frame yet; not watched
         self._unread = False  # usage has come since `_provable` was read from it
@@ -92,6 +96,9 @@ class StreamScanner(ABC):
         self.finish_reason: str | None = None
         self.response_id: str | None = None
         self.streamed_output_bytes = 0
+        self.streamed_text_bytes = 0
+        self._meter = TextMeter(texts_in, says)
+        self._measure = self._meter.measure
 
     @abstractmethod
     def feed(self, chunk: bytes) -> bytes | list[Piece]:
@@ -161,10 +168,6 @@ class StreamScanner(ABC):
     def _usage(self) -> Reported | None: ...
 
     @abstractmethod
-    def _text_in(self, message: dict[str, Any]) -> Iterator[object]:
-        """Yield the texts that the model made in a frame; what tools and servers put there is not among them."""
-
-    @abstractmethod
     def _is_plain(self, frames: bytes) -> bool:
         """Tell cheaply that there is nothing to note in these frames; a false alarm costs only time."""
 
@@ -186,9 +189,9 @@ class StreamScanner(ABC):
             if kind is None:
                 continue
             if kind is PieceKind.CONTENT:
-                self.streamed_output_bytes += len(frame)
+                self._take(frame)
                 if self._watching:
-                    self._count(frame)
+                    self._text_bytes += self._meter.certain(frame)
             if kind is not last and last is not None:
                 pieces.append(Piece(last, b"".join(run)))
                 run = []
@@ -198,10 +201,14 @@ class StreamScanner(ABC):
             pieces.append(Piece(last, b"".join(run)))
         return pieces
 
-    def _count(self, frame: bytes) -> None:
-        message = decode_object(parse_frame(frame)[1])
-        if message is not None:
-            self._text_bytes += sum(len(text.encode()) for text in self._text_in(message) if isinstance(text, str))
+    def _take(self, *frames: bytes) -> None:
+        for frame in frames:
+            self.streamed_output_bytes += len(frame)
+            said = self._measure(frame)
+            if said < 0:
+                said = self._meter.take(frame, self.streamed_text_bytes, self.streamed_output_bytes, self._is_plain)
+                self._measure = self._meter.measure
+            self.streamed_text_bytes += said
 
     def _kind(self, frame: bytes) -> PieceKind | None:
         if self.terminal_seen:
@@ -284,15 +291,6 @@ class Codec(ABC):
     @abstractmethod
     def scanner(self, head: RequestHead) -> StreamScanner:
         """Return the scanner for one attempt of this request."""
-
-
-def decode_object(data: bytes) -> dict[str, Any] | None:
-    """Return a JSON object, None for everything else."""
-    try:
-        message = _decoder.decode(data)
-    except (ValueError, RecursionError):
-        return None
-    return message if isinstance(message, dict) else None
 
 
 def _not_a_stream(body: bytes) -> MalformedStream:

@@ -1,7 +1,7 @@
 """Top-level JSON objects whose values stay the bytes they came as."""
 
 import re
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 from msgspec import Raw
@@ -30,6 +30,7 @@ match but also accepting a case-insensitive match").
 
 _QUOTE: Final = 34
 _decoder: Final = msgspec.json.Decoder(dict[str, Raw])
+_any_decoder: Final = msgspec.json.Decoder()
 _key_decoder: Final = msgspec.json.Decoder(str)
 _encoder: Final = msgspec.json.Encoder()
 
@@ -105,6 +106,15 @@ def members_of(body: bytes) -> dict[str, Raw] | None:
         return _decoder.decode(body)
     except (ValueError, RecursionError):
         return None
+
+
+def decode_object(data: bytes) -> dict[str, Any] | None:
+    """Return a JSON object, None for everything else."""
+    try:
+        message = _any_decoder.decode(data)
+    except (ValueError, RecursionError):
+        return None
+    return message if isinstance(message, dict) else None
 
 
 def is_object(body: bytes) -> bool:

@@ -93,6 +93,13 @@ class FrameSplitter:
         return 0 if end == len(buffer) and buffer[-1] == _CR else end
 
 
+def frames_of(chunk: bytes) -> list[bytes]:
+    """Return the frames of a chunk that ends with a blank line, LF LF, as FrameSplitter does. Raises FrameTooLarge."""
+    if b"\r" in chunk or b"\n\n\n" in chunk or chunk.startswith(b"\n"):
+        return FrameSplitter().feed(chunk)
+    return [part + b"\n\n" for part in chunk[:-2].split(b"\n\n")]
+
+
 def parse_frame(frame: bytes) -> tuple[bytes | None, bytes]:
     """Return the event name (None: not named) and the data of one frame, data lines joined by a line feed."""
     event: bytes | None = None

@@ -146,6 +146,10 @@ class Translation:
     def streamed_output_bytes(self) -> int:
         return self._scanner.streamed_output_bytes
 
+    @property
+    def streamed_text_bytes(self) -> int:
+        return self._scanner.streamed_text_bytes
+
     def reported(self) -> Reported | None:
         return self._scanner.reported()
 

@@ -30,6 +30,7 @@ class WholeBody:
     content_seen = False
     error_type: str | None = None
     streamed_output_bytes = 0
+    streamed_text_bytes = 0
 
     def __init__(self, codec: Codec) -> None:
         self._codec = codec

@@ -175,7 +175,7 @@ class Attempt:
             scanner.reported() if self.status else None,
             None if failure is None else self._seen(failure),
             scanner.content_seen,
-            scanner.streamed_output_bytes,
+            scanner.streamed_text_bytes,
             self.out.head.reasoning,
         )
         settled = settle(self._held, route, ending)

@@ -12,11 +12,14 @@ import msgspec
 from headgate.model.usage import Usage
 from headgate.protocols.anthropic_messages.usage_writer import usage_of
 from headgate.protocols.sse import FrameSplitter, encode_frame, parse_frame
+from headgate.protocols.text_meter import CALL_BYTES, Again, Said, size_but
 
 MESSAGE_STOP: Final = encode_frame(b'{"type":"message_stop"}', b"message_stop")
 
 _NO_LIMIT: Final = 2**62
 _SAID: Final = ("text", "thinking", "partial_json")
+_TELLS: Final = frozenset({"type", "id", "tool_use_id"})
+_SILENT: Final = frozenset({"ping", "content_block_stop", "message_start", "message_delta", "message_stop"})
 
 
 class _BlockFrame(msgspec.Struct, gc=False):
@@ -75,3 +78,14 @@ def texts_in(message: dict[str, Any]) -> Iterator[object]:
     if isinstance(delta, dict):
         for name in _SAID:
             yield delta.get(name)
+
+
+def says(message: dict[str, Any]) -> Said | None:
+    """Return the bytes of all that an event says, known members or not; None where the event is not known."""
+    kind = str(message.get("type"))
+    if kind in _SILENT:
+        return 0, Again.NO
+    said = message.get("delta" if kind == "content_block_delta" else "content_block")
+    if kind not in _GOES_ON or not isinstance(said, dict):
+        return None
+    return size_but(said, _TELLS) + (CALL_BYTES if said.get("name") else 0), Again.NO

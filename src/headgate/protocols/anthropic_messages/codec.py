@@ -1,6 +1,5 @@
 """Anthropic's messages endpoint, and messages/count_tokens."""
 
-from collections.abc import Iterator
 from typing import Any, Final
 
 import msgspec
@@ -14,7 +13,7 @@ from headgate.protocols import counts, head_fields
 from headgate.protocols.anthropic_messages import capped
 from headgate.protocols.base import QUICK_LIMIT, Codec, Piece, PieceKind, StreamScanner
 from headgate.protocols.json_object import read_object, splice
-from headgate.protocols.sse import encode_frame
+from headgate.protocols.sse import encode_frame, frames_of
 
 _encode: Final = msgspec.json.Encoder().encode
 _INVALID: Final = "invalid_request_error"
@@ -107,18 +106,22 @@ class MessagesScanner(StreamScanner):
     __slots__ = ("_delta", "_last", "_start")
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__(capped.texts_in, capped.says)
         self._start: bytes | None = None
         self._delta: bytes | None = None
         self._last = b""
         """The last frames with one of a block in them, or its data: which block is open."""
 
     def feed(self, chunk: bytes) -> bytes | list[Piece]:
-        if self._open and chunk.endswith(b"\n\n") and (size := len(chunk)) < QUICK_LIMIT:
-            rfind = chunk.rfind
-            if rfind(b"message_") < 0 and rfind(b'"error"') < 0 and rfind(b"event: error") < 0:  # as _is_plain
-                self.streamed_output_bytes += size
-                if chunk.startswith(b"event: content_block_") or rfind(b"content_block_") >= 0:
+        if self._open:
+            if (said := self._measure(chunk)) >= 0:
+                self.streamed_output_bytes += len(chunk)
+                self.streamed_text_bytes += said
+                self._last = chunk
+                return chunk
+            if chunk.endswith(b"\n\n") and len(chunk) < QUICK_LIMIT and _is_plain(chunk):
+                self._take(*frames_of(chunk))
+                if chunk.rfind(b"content_block_") >= 0:
                     self._last = chunk
                 return chunk
         return self._scan(chunk)
@@ -137,9 +140,6 @@ class MessagesScanner(StreamScanner):
         if frames.rfind(b"content_block_") >= 0:
             self._last = frames
         return True
-
-    def _text_in(self, message: dict[str, Any]) -> Iterator[object]:
-        return capped.texts_in(message)
 
     def _classify(self, event: bytes | None, data: bytes) -> PieceKind | None:
         message = self._message(data)

@@ -12,11 +12,15 @@ from headgate.model.usage import Usage
 from headgate.protocols.json_object import members_of
 from headgate.protocols.openai_chat.usage_writer import usage_object
 from headgate.protocols.sse import encode_frame
+from headgate.protocols.text_meter import CALL_BYTES, Again, Said, size_but, size_of
 
 _KEPT: Final = ("id", "object", "created", "model", "provider", "service_tier", "system_fingerprint")
 """Members that all chunks of a stream have in common; `provider` is OpenRouter's."""
 _ROLE: Final = {"role": "assistant", "content": ""}
 _DONE: Final = b"data: [DONE]\n\n"
+_TELLS: Final = frozenset({"delta", "logprobs", "finish_reason", "native_finish_reason", "stop_reason"})
+_CALL: Final = frozenset({"id", "type", "function"})
+_NOTHING: Final[frozenset[str]] = frozenset()
 _encode: Final = msgspec.json.Encoder().encode
 
 
@@ -73,3 +77,45 @@ def texts_in(message: dict[str, Any]) -> Iterator[object]:
             function = call.get("function") if isinstance(call, dict) else None
             if isinstance(function, dict):
                 yield function.get("arguments")
+
+
+def says(message: dict[str, Any]) -> Said | None:
+    """Return the bytes of all that a chunk says, known members or not; None where it is no chunk.
+
+    What some servers say in two members (reasoning in both of its names, Together's text) counts once.
+    """
+    choices = message.get("choices")
+    if not isinstance(choices, list):
+        return None
+    size = 0
+    for choice in choices:
+        if not isinstance(choice, dict):
+            return None
+        delta = choice.get("delta")
+        beside = size_but(choice, _TELLS)
+        if isinstance(delta, dict):
+            size += _delta_size(delta)
+            if beside and choice.get("text") == delta.get("content"):
+                beside -= size_of(choice.get("text"))
+        else:
+            beside += size_of(delta)
+        size += beside
+    return size, Again.NO
+
+
+def _delta_size(delta: dict[str, Any]) -> int:
+    size = 0
+    for name, value in delta.items():
+        if name == "tool_calls" and isinstance(value, list):
+            size += sum(map(_call_size, value))
+        elif not (name == "role" or (name == "reasoning" and value == delta.get("reasoning_content"))):
+            size += size_of(value)
+    return size
+
+
+def _call_size(call: object) -> int:
+    function = call.get("function") if isinstance(call, dict) else None
+    if not isinstance(call, dict) or not isinstance(function, dict):
+        return size_of(call)
+    begins = CALL_BYTES if function.get("name") else 0
+    return begins + size_but(function, _NOTHING) + size_but(call, _CALL)

@@ -3,7 +3,6 @@
 Others that speak it (vLLM, llama.cpp, Ollama, OpenRouter, DeepSeek, xAI, Gemini's endpoint) are read too.
 """
 
-from collections.abc import Iterator
 from typing import Any, Final
 
 import msgspec
@@ -18,7 +17,7 @@ from headgate.protocols.base import QUICK_LIMIT, Codec, Piece, PieceKind, Stream
 from headgate.protocols.json_object import read_object, splice
 from headgate.protocols.openai_chat import capped
 from headgate.protocols.openai_errors import error_object
-from headgate.protocols.sse import encode_frame
+from headgate.protocols.sse import encode_frame, frames_of
 
 _encode: Final = msgspec.json.Encoder().encode
 _STREAM_OPTIONS: Final = "stream_options"
@@ -104,7 +103,7 @@ class ChatScanner(StreamScanner):
     __slots__ = ("_begun", "_finished", "_head", "_include_usage", "_like", "_n", "_usage_frame")
 
     def __init__(self, head: RequestHead) -> None:
-        super().__init__()
+        super().__init__(capped.texts_in, capped.says)
         self._head = head
         self._include_usage = head.include_usage
         self._like = b""
@@ -115,9 +114,14 @@ class ChatScanner(StreamScanner):
         self._usage_frame: bytes | None = None
 
     def feed(self, chunk: bytes) -> bytes | list[Piece]:
-        if self._open and chunk.endswith(b"\n\n") and len(chunk) < QUICK_LIMIT and _is_plain(chunk):
-            self.streamed_output_bytes += len(chunk)
-            return chunk
+        if self._open:
+            if (said := self._measure(chunk)) >= 0:
+                self.streamed_output_bytes += len(chunk)
+                self.streamed_text_bytes += said
+                return chunk
+            if chunk.endswith(b"\n\n") and len(chunk) < QUICK_LIMIT and _is_plain(chunk):
+                self._take(*frames_of(chunk))
+                return chunk
         return self._scan(chunk)
 
     def capped(self, output_tokens: int, input_tokens: int | None = None) -> bytes:
@@ -144,9 +148,6 @@ class ChatScanner(StreamScanner):
 
     def _is_plain(self, frames: bytes) -> bool:
         return self._all_begun and _is_plain(frames)
-
-    def _text_in(self, message: dict[str, Any]) -> Iterator[object]:
-        return capped.texts_in(message)
 
     def _classify(self, event: bytes | None, data: bytes) -> PieceKind | None:
         if data.startswith(b"[DONE]"):

@@ -9,6 +9,7 @@ from msgspec import Raw
 from headgate.model.usage import Usage
 from headgate.protocols.openai_responses.usage_writer import usage_object
 from headgate.protocols.sse import encode_frame
+from headgate.protocols.text_meter import CALL_BYTES, Again, Said, size_but, size_of
 
 _TYPE: Final = "response.incomplete"
 _DELTAS: Final = frozenset(
@@ -23,6 +24,21 @@ _DELTAS: Final = frozenset(
         "response.code_interpreter_call_code.delta",
     }
 )
+
+
+_KNOWN: Final = (
+    ".delta",
+    ".done",
+    ".added",
+    ".in_progress",
+    ".searching",
+    ".interpreting",
+    ".generating",
+    ".completed",
+)
+_SPOKEN: Final = ("delta", "text", "refusal", "arguments", "input", "code", "transcript", "part", "item")
+_TELLS: Final = frozenset({"type", "id", "call_id", "status", "role", "logprobs"})
+_PARTS: Final = frozenset({"content", "summary"})
 
 
 class _Response(msgspec.Struct, gc=False):
@@ -83,3 +99,29 @@ def texts_in(message: dict[str, Any]) -> Iterator[object]:
     """Yield what the model said in an event; the events that repeat it whole say nothing new."""
     if message.get("type") in _DELTAS:
         yield message.get("delta")
+
+
+def says(message: dict[str, Any]) -> Said | None:
+    """Return the bytes of all that an event says; None where the event is not known.
+
+    Events that end a text, a part or an item repeat what came as deltas.
+    """
+    kind = str(message.get("type"))
+    if not kind.startswith("response.") or not kind.endswith(_KNOWN):
+        return None
+    begins = CALL_BYTES if kind == "response.output_item.added" and _is_call(message.get("item")) else 0
+    again = Again.ITEM if kind == "response.output_item.done" else Again.PART if kind.endswith(".done") else Again.NO
+    return begins + sum(_size(message[name]) for name in _SPOKEN if name in message), again
+
+
+def _size(said: object) -> int:
+    """Return the bytes of text in an item or a part, or a list of those."""
+    if isinstance(said, list):
+        return sum(map(_size, said))
+    if not isinstance(said, dict):
+        return size_of(said)
+    return size_but(said, _TELLS | _PARTS) + sum(_size(said[name]) for name in _PARTS if name in said)
+
+
+def _is_call(item: object) -> bool:
+    return isinstance(item, dict) and bool(item.get("name"))

@@ -1,7 +1,6 @@
 """OpenAI's responses endpoint."""
 
 import re
-from collections.abc import Iterator
 from typing import Any, Final
 
 import msgspec
@@ -16,7 +15,7 @@ from headgate.protocols.base import QUICK_LIMIT, Codec, Piece, PieceKind, Stream
 from headgate.protocols.json_object import read_object, splice
 from headgate.protocols.openai_errors import error_object
 from headgate.protocols.openai_responses import capped
-from headgate.protocols.sse import encode_frame
+from headgate.protocols.sse import encode_frame, frames_of
 
 _encode: Final = msgspec.json.Encoder().encode
 _SEQUENCE: Final = re.compile(rb'"sequence_number"\s*:\s*(\d{1,15})\b')
@@ -96,7 +95,7 @@ class ResponsesScanner(StreamScanner):
     __slots__ = ("_begun", "_ended", "_ended_size", "_last", "_terminal")
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__(capped.texts_in, capped.says)
         self._last: bytes = b""
         self._terminal: bytes | None = None
         self._begun = b""
@@ -106,16 +105,14 @@ class ResponsesScanner(StreamScanner):
         self._ended_size = 0
 
     def feed(self, chunk: bytes) -> bytes | list[Piece]:
-        if self._open and chunk.endswith(b"}\n\n") and (size := len(chunk)) < QUICK_LIMIT:
-            rfind = chunk.rfind
-            if (  # as _is_plain
-                rfind(b'"response"') < 0
-                and rfind(b'"error"') < 0
-                and rfind(b"event: error") < 0
-                and rfind(b"[DONE]") < 0
-                and rfind(b"output_item.done") < 0
-            ):
-                self.streamed_output_bytes += size
+        if self._open:
+            if (said := self._measure(chunk)) >= 0:
+                self.streamed_output_bytes += len(chunk)
+                self.streamed_text_bytes += said
+                self._last = chunk
+                return chunk
+            if chunk.endswith(b"}\n\n") and len(chunk) < QUICK_LIMIT and _is_plain(chunk):
+                self._take(*frames_of(chunk))
                 self._last = chunk
                 return chunk
         return self._scan(chunk)
@@ -136,9 +133,6 @@ class ResponsesScanner(StreamScanner):
         if not frames.startswith(b":"):  # a comment has no number
             self._last = frames
         return True
-
-    def _text_in(self, message: dict[str, Any]) -> Iterator[object]:
-        return capped.texts_in(message)
 
     def _classify(self, event: bytes | None, data: bytes) -> PieceKind | None:
         if data.startswith(b"[DONE]"):
