@@ -158,14 +158,15 @@ def purse(gateway: Gateway, sim: SimThread, name: str, caps: dict[Unit, int], *,
 
 @contextlib.contextmanager
 def under_way(
-    mine: Purse, endpoint: str, *, stream: bool, place: str = "", after: int = 2, most: int = OUTPUT
+    mine: Purse, endpoint: str, *, stream: bool, place: str = "", after: int = 2, most: int = OUTPUT, to: str = ""
 ) -> Iterator[str]:
     """A call that stands still at its upstream until `sim.release`; its client leaves at the end of the block.
 
-    Yields the call's id, of a stream whose first `after` frames of content have arrived ("" of any other).
+    `to` is the endpoint that its provider speaks, where that is another. Yields the call's id, of a stream whose first
+    `after` frames of content have arrived ("" of any other).
     """
     body = mine.body(endpoint, f"[[sim tokens={after + 4} fault=hold after={after}]]", place=place, stream=stream)
-    body[MAXIMUM[endpoint]] = most
+    body |= {MAXIMUM[endpoint]: most, "model": f"{place}{KINDS[to or endpoint]}/{mine.name}"}
     before = len(mine._asked())
     with connected(mine.gateway) as connection:
         connection.request("POST", f"/v1/{endpoint}", msgspec.json.encode(body), headers_of(endpoint, mine.secret))

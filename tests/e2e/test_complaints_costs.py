@@ -123,16 +123,21 @@ def test_a_model_without_a_price_counts_on_a_budget_of_tokens(own: Gateway, sim:
     assert sum(map(tokens_of, served)) == used <= most
 
 
+@pytest.mark.parametrize("after", [1, 10, 100, 1_000])
+@pytest.mark.parametrize("to", ENDPOINTS)
 @pytest.mark.parametrize("endpoint", ENDPOINTS)
-def test_a_stream_whose_client_left_is_charged_what_it_has_made(own: Gateway, sim: SimThread, endpoint: str) -> None:
-    mine = purse(own, sim, f"partly-{endpoint[:4]}", CAPS)
-    with under_way(mine, endpoint, stream=True, place="stops-", after=10, most=16_000):
+def test_a_stream_whose_client_left_is_charged_what_it_has_made(
+    own: Gateway, sim: SimThread, endpoint: str, to: str, after: int
+) -> None:
+    mine = purse(own, sim, f"partly-{endpoint[:4]}-{to[:4]}-{after}", CAPS)
+    with under_way(mine, endpoint, stream=True, place="stops-", after=after, most=16_000, to=to):
         assert mine.stands()[0] == 0
     row = mine.row("client_gone")
     [attempt] = row["attempts"]
     assert 0 < mine.bill <= mine.at_rest() == row["cost_nano"] < attempt["hold_nano"]
     assert (row["basis"], attempt["reported_nano"], attempt["over_nano"]) == ("estimated", None, 0)
-    assert 10 <= attempt["output"] < 16_000
+    [made] = [request.usage.output for request in mine.requests()]
+    assert after <= made <= attempt["output"] <= 2.5 * made, "its text, not its frames"
 
 
 @pytest.mark.parametrize("endpoint", ENDPOINTS)

@@ -80,7 +80,7 @@ class StreamScanner(ABC):
     )
 
     def __init__(self, texts_in: TextsIn, says: Says) -> None:
-        """`texts_in` yields the texts that the model made in a frame, not those of tools and servers; `says`: TextMeter."""
+        """`texts_in` yields the texts that the model made in a frame, not those of servers; `says` as in TextMeter."""
         self._splitter = FrameSplitter()
         self._open = False  # content has begun, nothing is buffered, no terminal frame yet; not watched
         self._unread = False  # usage has come since `_provable` was read from it
