@@ -120,3 +120,15 @@ async def test_what_refuses_a_call_whatever_its_route_is_asked_once(unit: Unit, 
     transport = await desk.answer(BODY)
     assert transport.status == 429
     assert len(ledger.asks) == asks
+
+
+async def test_the_call_tells_which_route_a_limit_has_skipped_and_why() -> None:
+    desk = Desk([OK], [OK])
+    ledger = desk.gate.ledger = Deciding()
+    desk.gate.renew({}, Limits([Limit(1, Scope.PROVIDER, "p1", Unit.REQUESTS, TOTAL, 0)]))
+    transport = await desk.answer(BODY)
+    assert transport.status == 200
+    (call,) = [work.call for work in ledger.works if work.call is not None]
+    (unsent,) = msgspec.json.decode(call.facts)["unsent"]
+    assert unsent["route"] == "p1/m"
+    assert "p1" in unsent["reason"]

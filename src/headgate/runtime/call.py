@@ -313,7 +313,7 @@ class Call(Holding):
             sums.basis,
             sums.savings_nano,
             self._attempt.out.lost if self._attempt else None,
-            facts_of(head, self._plan, self.terms.fingerprint),
+            facts_of(head, self._plan, self.terms.fingerprint, failures),
             self._response_id(outcome),
         )
         if self.terms.settings.durability != "batch":

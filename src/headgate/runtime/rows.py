@@ -8,13 +8,17 @@ from headgate.model.records import AttemptRow, Outcome
 from headgate.model.request import RequestHead
 from headgate.model.route import Plan, Rejected
 from headgate.model.usage import Basis
+from headgate.policy.failures import never_sent
 
 _BASIS_ORDER = (Basis.UNKNOWN, Basis.ESTIMATED, Basis.COMPUTED, Basis.REPORTED, Basis.SUBSCRIPTION)
 """A call's basis is the weakest of its attempts'."""
 
 
 class Facts(msgspec.Struct, frozen=True, gc=False):
-    """What selection saw of a request: enough to decide again, never the prompt. Sizes in bytes and tokens."""
+    """What selection saw of a request: enough to decide again, never the prompt. Sizes in bytes and tokens.
+
+    `unsent` are routes of the plan that were not asked, and why: a limit had no room, or they could not carry it.
+    """
 
     body_bytes: int
     max_output: int | None
@@ -24,17 +28,21 @@ class Facts(msgspec.Struct, frozen=True, gc=False):
     config: str
     routes: tuple[str, ...]
     rejected: tuple[Rejected, ...]
+    unsent: tuple[Rejected, ...]
 
 
 _encode = msgspec.json.Encoder().encode
 
 
-def facts_of(head: RequestHead | None, plan: Plan | None, fingerprint: str) -> bytes:
+def facts_of(
+    head: RequestHead | None, plan: Plan | None, fingerprint: str, failures: tuple[tuple[str, Failure], ...]
+) -> bytes:
     """Return the request facts as JSON; `config` is the fingerprint of the configuration in force."""
     if head is None:
         return b"{}"
     routes = tuple(route.name for route in plan.routes) if plan else ()
     rejected = plan.rejected if plan else ()
+    unsent = tuple(Rejected(route, failure.message) for route, failure in failures if never_sent(failure.kind))
     return _encode(
         Facts(
             len(head.body),
@@ -45,6 +53,7 @@ def facts_of(head: RequestHead | None, plan: Plan | None, fingerprint: str) -> b
             fingerprint,
             routes,
             rejected,
+            unsent,
         )
     )
 
