@@ -10,7 +10,7 @@ from tests.goldens.matrix import reply_to, translation
 from tests.protocols.scanning import ASKING, scan, scanner_for
 from tests.protocols.sim_streams import KINDS, recorded
 from tests.protocols.transcripts import CHAT_EACH, MESSAGES, chat, frame, named, numbered
-from tests.protocols.wires import WIRES, Wire, anthropic, ascii_only, openai, responses
+from tests.protocols.wires import WIRES, Wire, anthropic, ascii_only, openai, responses, together
 
 from headgate.model.dialect import Endpoint
 from headgate.policy.estimate import TOKENS_PER_BYTE
@@ -111,15 +111,15 @@ def test_what_ends_or_fails_is_found_behind_frames_of_a_pattern(end: str) -> Non
             assert scan(scanner_for(Endpoint.CHAT), [stream[:cut], stream[cut:]]) == whole
 
 
-def test_a_choice_that_hides_behind_anothers_text_is_no_text_of_it() -> None:
+@pytest.mark.parametrize("more", [{}, {"obfuscation": "aB3"}])
+def test_an_end_that_hides_behind_another_text_is_no_text_of_it(more: dict[str, str]) -> None:
     scanner = scanner_for(Endpoint.CHAT, b'{"model":"m","stream":true,"n":2}')
-    for index in (0, 1):
-        scanner.feed(chat({"content": "begin"}, index=index))
-        scanner.feed(chat({"content": "begin"}, index=index))
+    for index in (1, 0, 0):
+        scanner.feed(chat({"content": "begin"}, index=index, **more))
     ends = {"index": 0, "delta": {"content": "last"}, "logprobs": None, "finish_reason": "stop"}
     goes_on = {"index": 0, "delta": {"content": "more"}, "logprobs": None, "finish_reason": None}
-    hidden = {"id": "chatcmpl-1", "object": "chat.completion.chunk", "choices": [goes_on, ends, goes_on], "usage": None}
-    scanner.feed(frame(hidden))
+    envelope = {"id": "chatcmpl-1", "object": "chat.completion.chunk"}
+    scanner.feed(frame({**envelope, "choices": [goes_on, ends, goes_on], "usage": None, **more}))
     assert scanner.unfinished() == [1]
 
 
@@ -175,7 +175,7 @@ def test_what_the_end_of_an_item_repeats_counts_once(*, deltas: bool) -> None:
     assert scanner.streamed_text_bytes == 3 * len(text) * (LEAST if deltas else 1)
 
 
-NESTED = '{"content":[' * 900 + "]}" * 900
+SHALLOW, DEEP = ('{"content":[' * depth + "]}" * depth for depth in (400, 3_000))
 
 
 @pytest.mark.parametrize(("endpoint", "begun", "strange"), [
@@ -186,12 +186,27 @@ NESTED = '{"content":[' * 900 + "]}" * 900
     (Endpoint.MESSAGES, anthropic, named({"type": ["content_block_delta"], "delta": 1})),
     (Endpoint.RESPONSES, responses, named({"type": "response.image.partial_image", "image": "word"})),
     (Endpoint.RESPONSES, responses, frame("[1]")),
-    (Endpoint.RESPONSES, responses, frame('{"type":"response.x.delta","delta":' + NESTED + "}")),
+    (Endpoint.RESPONSES, responses, frame('{"type":"response.x.delta","delta":' + SHALLOW + "}")),
+    (Endpoint.RESPONSES, responses, frame('{"type":"response.x.delta","delta":' + DEEP + "}")),
 ])  # fmt: skip
 def test_a_frame_that_is_not_understood_counts_from_end_to_end(endpoint: Endpoint, begun: Wire, strange: bytes) -> None:
     scanner = fed(endpoint, [begun("begin", 0)])
     scanner.feed(strange)
     assert scanner.streamed_text_bytes == len("begin") + len(strange)
+
+
+def test_a_text_that_stands_in_two_members_counts_once_only_while_it_is_one_text() -> None:
+    scanner = fed(Endpoint.CHAT, [together("begin", number) for number in range(3)])
+    scanner.feed(together("word", 3).replace(b'"text":"word"', b'"text":"something else"'))
+    assert scanner.streamed_text_bytes == 3 * len("begin") + len("word") + len("something else")
+
+
+def test_a_member_that_looks_like_the_text_is_not_taken_for_it() -> None:
+    one, other = (
+        f'data: {{"model":"{"é" * size}","choices":[{{"index":0,"delta":{{"content":"\\u00e9"}}}}]}}\n\n'.encode()
+        for size in (1, 50)
+    )
+    assert fed(Endpoint.CHAT, [one, one, other]).streamed_text_bytes == 3 * len("é".encode())
 
 
 def test_members_that_nobody_knows_count_as_they_are_written() -> None:
@@ -211,7 +226,7 @@ def test_a_usage_that_comes_before_the_choices_hides_none_of_their_text() -> Non
     usage = {"prompt_tokens": 1, "completion_tokens": 0, "total_tokens": 1}
     texts = ["begin", "a longer text", "x"]
     choice = {"index": 0, "finish_reason": None}
-    frames = [frame({"usage": usage, "choices": [{**choice, "delta": {"content": text}}]}) for text in texts]
+    frames = [frame({"id": "c", "usage": usage, "choices": [{**choice, "delta": {"content": text}}]}) for text in texts]
     assert fed(Endpoint.CHAT, frames).streamed_text_bytes == sum(max(LEAST, len(text)) for text in texts)
 
 

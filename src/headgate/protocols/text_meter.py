@@ -120,9 +120,8 @@ class TextMeter:
 
     def _pattern(self, frame: bytes, message: dict[str, Any], said: int) -> Measure | None:
         """Return the pattern of a frame, None where it is not certain what varies in it."""
-        texts = [text for text in self._texts_in(message) if text]
-        text = texts[0] if texts else None
-        if not isinstance(text, str) or size_of(text) != said or any(other != text for other in texts):
+        text = next((text for text in self._texts_in(message) if text), None)
+        if not isinstance(text, str):
             return None
         spans = _spans(frame, text)
         if not spans:
@@ -202,7 +201,7 @@ def _quick(fixed: list[bytes], kinds: list[bool]) -> Measure:
     measure = _measure(fixed, kinds)
     numbered = not kinds[0]
     padded = len(fixed) - numbered > 2
-    if kinds != [False] * numbered + [True] + [False] * padded or (padded and not fixed[-1].startswith(b'"')):
+    if kinds != [False] * numbered + [True] + [False] * padded:
         return measure
     lead, last, after = fixed[0], fixed[-1], fixed[1 + numbered]
     after_size, last_size = len(after), len(last)
