@@ -24,6 +24,9 @@ CALL_ITSELF = 0
 TO_BE_ENDED = -1
 """`holds.no` of a call with attempts in the ledger, no hold and no row yet: if its worker dies, they have an owner."""
 
+UNWRITTEN = 1 << 62
+"""`counter` of a grant that its store has lost by going back in time."""
+
 _MOST_TOKENS = 8 * MAX_TOKENS
 """Of an attempt: each of its classes is bounded by itself."""
 
@@ -97,16 +100,14 @@ class Writes(msgspec.Struct, frozen=True, gc=False):
 class Batch:
     """The work of some calls, in the order it came.
 
-    `since` is for a store that went back in time: holds granted after this counter are not in it any more, and those of
-    `restored` are put back, whatever the caps say.
+    `restored` are holds that a store which went back in time has lost: they are put back, whatever the caps say.
     """
 
-    __slots__ = ("_since", "attempts", "calls", "restored", "works")
+    __slots__ = ("attempts", "calls", "restored", "works")
 
-    def __init__(self, works: Sequence[Work], *, since: int | None = None, restored: Sequence[Held] = ()) -> None:
+    def __init__(self, works: Sequence[Work], *, restored: Sequence[Held] = ()) -> None:
         self.works = works
         self.restored = restored
-        self._since = since
         self.look_again()
 
     def tag(self, incarnation: int) -> None:
@@ -189,21 +190,18 @@ class Batch:
         if work.grants:
             for attempt, grant in zip(work.attempts, work.grants, strict=False):
                 if grant is not None:
-                    granting.settle(book, grant.entries, attempt.cost_nano, tokens_of(attempt), held=self._is_in(grant))
+                    granting.settle(book, grant.entries, attempt.cost_nano, tokens_of(attempt), held=_is_in(grant))
                     ended.append((grant.call, grant.no))
         if work.call is not None and work.ends_more:
             ended.append((work.call.id, TO_BE_ENDED))
         released, whole = work.released, work.ended
         if released is not None:
-            granting.settle(book, released.entries, 0, 0, held=self._is_in(released))
+            granting.settle(book, released.entries, 0, 0, held=_is_in(released))
             ended.append((released.call, released.no))
         for grant in (released, whole):
             if grant is not None and grant.whole:
-                granting.settle(book, grant.whole, 0, 0, held=self._is_in(grant))
+                granting.settle(book, grant.whole, 0, 0, held=_is_in(grant))
                 ended.append((grant.call, CALL_ITSELF))
-
-    def _is_in(self, grant: Grant) -> bool:
-        return self._since is None or grant.counter <= self._since
 
     def _grants(self) -> Iterable[Grant]:
         yield from (grant for _, grant in self.restored)
@@ -251,6 +249,10 @@ def tokens_of(row: AttemptRow) -> int:
 
 def _of_day(sums: dict[tuple[str, str, int], list[int]], work: Work, at: int) -> list[int]:
     return sums.setdefault((work.account, work.key, at - at % DAY_NS), [0, 0, 0])
+
+
+def _is_in(grant: Grant) -> bool:
+    return grant.counter != UNWRITTEN
 
 
 def open_holds(grant: Grant) -> list[Held]:

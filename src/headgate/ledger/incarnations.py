@@ -27,10 +27,14 @@ class Incarnation:
     def __init__(self, number: int, lock: locks.FileLock) -> None:
         self.id = number
         self._lock = lock
+        self._ended = False
 
     def end(self) -> None:
-        """Give up the lock file of an incarnation that is marked dead."""
-        self._lock.remove()
+        """Give up the lock file of an incarnation that is marked dead, or gone. Again is harmless."""
+        if not self._ended:
+            # Once only: the file of this name may be another's later.
+            self._ended = True
+            self._lock.remove()
 
 
 def lock_directory(ledger: Ledger, state_dir: Path) -> Path:

@@ -263,6 +263,11 @@ def bump_epoch(connection: Connection) -> None:
     connection.execute(ledger_state.update().values(epoch=ledger_state.c.epoch + 1))
 
 
+def pass_epoch(connection: Connection, seen: int) -> None:
+    """Take the epoch of a ledger that went back in time beyond one that was seen before."""
+    connection.execute(ledger_state.update().where(ledger_state.c.epoch <= seen).values(epoch=seen + 1))
+
+
 def _own_key(connection: Connection, key: str) -> sa.Row[Any, Any, Any, Any]:
     query = sa.select(keys.c.account, keys.c.name, keys.c.source, keys.c.revoked_at).where(keys.c.id == key)
     row = connection.execute(query).one_or_none()

@@ -6,15 +6,22 @@ import logging
 from collections.abc import Sequence
 from pathlib import Path
 
+import sqlalchemy as sa
+
 from headgate.ledger import incarnations
 from headgate.ledger.batch import Batch, Head, Work
 from headgate.ledger.engine import Ledger
-from headgate.ledger.errors import BadRow, StoreAbsent
+from headgate.ledger.errors import BadRow
+from headgate.ledger.keys import pass_epoch
 from headgate.ledger.late import left_of, replace_lost, settle_late
 from headgate.ledger.memory import Memory
 from headgate.ledger.store import Clock, Store
+from headgate.ledger.tables import limits
 
 _log = logging.getLogger("headgate.ledger")
+
+MOST_AGAIN = 200
+"""Pieces of work that are written again in one transaction."""
 
 
 class Life:
@@ -27,6 +34,8 @@ class Life:
         self._directory = directory
         self._clock = clock
         self._memory = Memory()
+        self._again: Batch | None = None
+        self._epoch = 0
         self._incarnation = self._register()
 
     @property
@@ -34,41 +43,51 @@ class Life:
         return self._incarnation.id
 
     def write(self, batch: Batch) -> Head | None:
-        """Write a batch, what it settles of earlier lives first; None where this life is over."""
+        """Write a batch; None where this life is over.
+
+        Before it goes what the store has lost, and what the batch settles of earlier lives.
+        """
+        if not self._write_again():
+            return None
         self._settle_late(batch)
-        batch.tag(self.incarnation)
-        return self._store.write(self.incarnation, self._clock(), batch)
+        return self._write(batch)
 
     def wrote(self, works: Sequence[Work], head: Head) -> None:
         """A batch is in."""
-        self.counter = head.counter
+        self._passed(head)
         if works:
             self._memory.committed(head.counter, works)
 
     def is_in(self) -> bool:
         """After a lost connection: whether the last batch had committed. Waits for the old backend.
 
-        A counter behind ours means that the store went back in time: what it has lost is written again.
+        A counter behind ours means that the store went back in time: what it has lost is to be written again.
         """
         counter = self._store.standing(self.incarnation)
+        again, self._again = self._again, None
         if counter == self.counter + 1:
-            return True
-        if counter is not None and counter < self.counter:
-            self._restore(counter)
+            if again is None:
+                return True
+            self._memory.rewritten(again, counter, self.incarnation)
+            self.counter = counter
+        elif counter is not None and counter < self.counter:
+            self._lose(counter)
+            self.counter = counter
         return False
 
     def begin_again(self) -> None:
         """Take a new incarnation: this one was declared dead while the process was paused, or went with its store."""
         old = self._incarnation
-        gone = self._store.standing(old.id) is None
+        if self._store.standing(old.id) is None:
+            _log.error("incarnation %d is not in the ledger any more: it was restored", old.id)
+            self._lose(-1)
+            # A ledger that went back gives out its numbers again: the next one may be this one.
+            old.end()
+        else:
+            _log.warning("incarnation %d was declared dead; taking a new one", old.id)
         self._incarnation = self._register()
         old.end()
-        if gone:
-            _log.error("incarnation %d is not in the ledger any more: it was restored", old.id)
-            self._restore(-1)
-            return
-        _log.warning("incarnation %d was declared dead; taking a new one", old.id)
-        self._memory.forget()
+        self._memory.begin_again(self.incarnation)
         self.counter = 0
 
     def replace_lost(self, batch: Batch) -> bool:
@@ -98,19 +117,48 @@ class Life:
             left_of(work, self.incarnation)
         batch.look_again()
 
-    def _restore(self, since: int) -> None:
-        """Write again, whatever the caps say, what was committed after the batch `since`."""
-        lost = self._memory.after(since)
-        _log.error("the ledger went back in time; the work of %d calls is written again", len(lost.works))
-        batches = [Batch((), since=since, restored=lost.held), *(Batch([work], since=since) for work in lost.works)]
-        for batch in batches:
-            batch.tag(self.incarnation)
+    def _write(self, batch: Batch) -> Head | None:
+        batch.tag(self.incarnation)
+        return self._store.write(self.incarnation, self._clock(), batch)
+
+    def _passed(self, head: Head) -> None:
+        self.counter = head.counter
+        self._epoch = max(self._epoch, head.epoch)
+
+    def _lose(self, counter: int) -> None:
+        """The store went back in time, to the batch `counter`."""
+        with self._ledger.write(brief=True) as connection:
+            # Nobody may take the limits of an epoch that is gone for those of one that comes.
+            pass_epoch(connection, self._epoch)
+            known = frozenset(connection.scalars(sa.select(limits.c.id)))
+        number = self._memory.lose(counter, known)
+        _log.error("the ledger went back in time; the work of %d calls is written again", number)
+
+    def _write_again(self) -> bool:
+        """Write, whatever the caps say, what the store has lost; False where this life is over."""
+        most = MOST_AGAIN
+        while (batch := self._memory.lost(most)) is not None:
+            self._again = batch
             try:
-                head = self._store.write(self.incarnation, self._clock(), batch)
+                head = self._write_lost(batch)
             except BadRow as error:
-                _log.critical("%r is not in the ledger any more: %s", batch.works, error)
+                if batch.restored or len(batch.works) == 1:
+                    _log.critical("%r is not in the ledger any more: %s", batch.works or batch.restored, error)
+                    self._memory.give_up(batch)
+                most, self._again = 1, None
                 continue
+            self._again = None
             if head is None:
-                raise StoreAbsent("The ledger is being restored.")
-            self.counter = head.counter
-        self._memory.rewritten(since, self.counter, self.incarnation)
+                return False
+            self._memory.rewritten(batch, head.counter, self.incarnation)
+            self._passed(head)
+        return True
+
+    def _write_lost(self, batch: Batch) -> Head | None:
+        self._settle_late(batch)
+        try:
+            return self._write(batch)
+        except BadRow:
+            if len(batch.works) != 1 or not self.replace_lost(batch):
+                raise
+            return self._write(batch)
