@@ -49,8 +49,12 @@ def limit(
     return Applied(Limit(scope=scope, name=SUBJECT, unit=unit, window=window, cap=cap, **more), SUBJECT)
 
 
-def ask(*own: Applied, whole: Sequence[Applied] = (), bound: Bound = BOUND, **changes: Any) -> Ask:
-    return Ask("call", 1, 7, msgspec.structs.replace(bound, **changes), own, tuple(whole), FACTS)
+def bound(**changes: Any) -> Bound:
+    return msgspec.structs.replace(BOUND, **changes)
+
+
+def ask(*own: Applied, whole: Sequence[Applied] = (), size: Bound = BOUND, **changes: Any) -> Ask:
+    return Ask("call", 1, 7, msgspec.structs.replace(size, **changes), own, tuple(whole), FACTS)
 
 
 def decide(asked: Ask, *rows: Row, now: int = NOW) -> Grant | Refusal:
@@ -93,14 +97,14 @@ def test_a_grant_holds_what_was_estimated_on_every_limit() -> None:
 
 
 def test_a_cost_is_rounded_up_and_counts_the_call_and_every_choice() -> None:
-    bound = Bound(1, 1, 1, 1, 3, 1, 1, request=7)
-    assert granted(ask(limit(8), bound=bound)).facts.nano == 8
-    assert refused(ask(limit(7), bound=bound)).wanted == 8
+    size = Bound(1, 1, 1, 1, 3, 1, 1, request=7)
+    assert granted(ask(limit(8), size=size)).facts.nano == 8
+    assert refused(ask(limit(7), size=size)).wanted == 8
 
 
 def test_the_last_of_a_cap_can_be_used_and_nothing_beyond_it() -> None:
-    assert granted(ask(limit(3_000)))
-    assert granted(ask(limit(5_000)), (1, SUBJECT, 0, 1_500, 500))
+    assert granted(ask(limit(3_000))).output == 50
+    assert granted(ask(limit(5_000)), (1, SUBJECT, 0, 1_500, 500)).output == 50
     assert refused(ask(limit(4_999)), (1, SUBJECT, 0, 1_500, 500)).wanted == 3_000
 
 
@@ -154,15 +158,16 @@ def test_what_is_held_is_what_the_lowered_maximum_can_cost() -> None:
 
 
 def test_where_output_is_free_the_largest_is_granted() -> None:
-    free = {"input_rate": 0, "output_rate": 0}
-    assert granted(ask(limit(0), output=MAX_TOKENS, **free)).facts.nano == 0
+    free = bound(input_rate=0, output_rate=0, output=MAX_TOKENS)
+    assert granted(ask(limit(0), size=free)).facts.nano == 0
 
 
 def test_what_is_free_is_granted_where_more_was_billed_than_the_cap() -> None:
     over = (1, SUBJECT, 0, 9_000, 2_000)
     assert granted(ask(limit(3_000), input_rate=0, output_rate=0), over).entries == (Entry(1, SUBJECT, 0, Unit.USD, 0),)
-    for paid in ({"input_rate": 1, "output_rate": 0}, {"input_rate": 0, "output_rate": 1}, {"request": 1}):
-        assert refused(ask(limit(3_000), **{"input_rate": 0, "output_rate": 0, **paid}), over)
+    for rate_in, rate_out, once in ((1, 0, 0), (0, 1, 0), (0, 0, 1)):
+        paid = bound(input_rate=rate_in, output_rate=rate_out, request=once)
+        assert refused(ask(limit(3_000), size=paid), over).standing.left == 0
 
 
 # -- refused -----------------------------------------------------------------------------------------------------------
@@ -202,7 +207,7 @@ def test_the_limit_that_takes_longest_is_told() -> None:
 @pytest.mark.parametrize("unit", [Unit.USD, Unit.TOKENS])
 @pytest.mark.parametrize("huge", [{"output": 10**15, "least": 10**15}, {"n": 10**15}, {"input_most": 10**18}])
 def test_what_is_larger_than_any_cap_is_refused_for_good(unit: Unit, huge: dict[str, int]) -> None:
-    refusal = refused(ask(limit(MAX_CAP, unit), **huge, input_rate=10**9, output_rate=10**9))
+    refusal = refused(ask(limit(MAX_CAP, unit), size=bound(**huge, input_rate=10**9, output_rate=10**9)))
     assert refusal.shortage is Shortage.QUOTA
     assert refusal.wanted > MAX_AMOUNT
 
@@ -228,9 +233,9 @@ WINDOWS = [
 def test_what_has_left_the_window_counts_no_more_and_what_is_dated_after_now_does(window: Window) -> None:
     first = opens(window, NOW)
     wanted = ask(limit(3_000, window=window))
-    assert granted(wanted, (1, SUBJECT, first - 1, 9_000, 9_000))
-    assert refused(wanted, (1, SUBJECT, first, 1, 0))
-    assert refused(wanted, (1, SUBJECT, NOW + 50 * HOUR, 0, 1))
+    assert granted(wanted, (1, SUBJECT, first - 1, 9_000, 9_000)).output == 50
+    assert refused(wanted, (1, SUBJECT, first, 1, 0)).standing.spent == 1
+    assert refused(wanted, (1, SUBJECT, NOW + 50 * HOUR, 0, 1)).standing.held == 1
 
 
 def test_concurrency_has_no_window() -> None:

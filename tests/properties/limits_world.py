@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
-from tests.properties.limits_model import Key, Model, Place, period, tokens_of
+from tests.properties.limits_arithmetic import SECOND, Key, Place, period, tokens_of
+from tests.properties.limits_model import Model
 
 from headgate.ledger import keys, tables
 from headgate.ledger.engine import Ledger, open_ledger
@@ -57,8 +58,8 @@ CATALOG = (
 )
 
 
-def at(*when: int) -> int:
-    return int(datetime(*when, tzinfo=UTC).timestamp()) * 1_000_000_000  # type: ignore[arg-type]
+def at(year: int, month: int, day: int, hour: int) -> int:
+    return int(datetime(year, month, day, hour, tzinfo=UTC).timestamp()) * SECOND
 
 
 class World:
@@ -141,6 +142,14 @@ def differences(ledger: Ledger, model: Model) -> str:
         (usage, model.usage()),
         (epoch_of(ledger), model.epoch),
     )
+
+
+def still_held(ledger: Ledger) -> str:
+    """What is held; empty: nothing."""
+    with ledger.reader().connection() as connection:
+        found = connection.execute(sa.select(tables.limit_balances).where(tables.limit_balances.c.held != 0)).all()
+        holds = connection.execute(sa.select(tables.holds.c.call, tables.holds.c.no, tables.holds.c.incarnation)).all()
+    return "".join(f"{row}\n" for row in (*found, *holds))
 
 
 def at_rest(ledger: Ledger, model: Model) -> str:
