@@ -16,7 +16,7 @@ from headgate.model.errors import HeadgateError
 from headgate.model.usage import Reported
 from headgate.protocols.codec import FrameTooLarge, MalformedStream, codec_for
 from headgate.protocols.failure_text import failure_text
-from headgate.protocols.json_object import is_object, read_object, splice
+from headgate.protocols.json_object import READ, is_object, read_object, splice
 from headgate.protocols.sse import FrameSplitter
 
 STREAMS = {
@@ -99,7 +99,7 @@ def test_splicing_changes_one_value_and_no_other_byte_of_a_value(
 
 
 @settings(deadline=None)
-@given(st.text(max_size=20))
+@given(st.text(max_size=20).filter(lambda key: key.casefold() not in READ))
 def test_a_key_is_never_written_longer_than_it_came(key: str) -> None:
     for spelled in (json.dumps(key, ensure_ascii=False), json.dumps(key)):
         body = f"{{{spelled}:1}}".encode()

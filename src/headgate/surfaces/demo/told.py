@@ -120,6 +120,6 @@ def _story_of_left(one: Left) -> str:
     compared = "as much" if gap == 0 else f"${format_usd(abs(gap))} {'less' if gap > 0 else 'more'}"
     return (
         f"A client left a stream of {one.route}. No usage came, so the ledger says ${format_usd(one.cost_nano)}, "
-        f"{one.basis}: the input, and the bytes that were streamed taken for more tokens than they are likely to hold. "
+        f"{one.basis}: the input, and the text that was streamed taken for more tokens than it is likely to hold. "
         f"The simulator bills ${format_usd(one.billed_nano)}, {compared}."
     )
