@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import msgspec
 from sqlalchemy import Connection
 
 from headgate.ledger import corrections, lost_calls
@@ -24,18 +25,21 @@ def settle_late(connection: Connection, work: Work, incarnation: int, now: int) 
         corrections.release_late(connection, work.released, now)
 
 
-def replace_lost(connection: Connection, work: Work, now: int) -> bool:
-    """Put rows in the place of those that the loss of a hold has left, and out of `work`; say whether there were any.
+def replace_lost(connection: Connection, work: Work, now: int) -> Work | None:
+    """Put rows in the place of those that the loss of a hold has left; return what is left of `work`, None: all of it.
 
     Safe to do again.
     """
     kept = [pair for pair in _pairs(work) if not corrections.settle_unheld(connection, pair[0], now)]
     replaced = work.call is not None and lost_calls.replace_lost(connection, work.call, [row for row, _ in kept])
     if not replaced and len(kept) == len(work.attempts):
-        return False
-    work.attempts, work.grants = [row for row, _ in kept], [grant for _, grant in kept]
-    work.call = None if replaced else work.call
-    return True
+        return None
+    return msgspec.structs.replace(
+        work,
+        call=None if replaced else work.call,
+        attempts=[row for row, _ in kept],
+        grants=[grant for _, grant in kept],
+    )
 
 
 def left_of(work: Work, incarnation: int) -> None:

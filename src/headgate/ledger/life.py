@@ -20,6 +20,8 @@ from headgate.ledger.tables import limits
 
 _log = logging.getLogger("headgate.ledger")
 
+NOBODY = 0
+"""No incarnation has this number."""
 MOST_AGAIN = 200
 """Pieces of work that are written again in one transaction."""
 
@@ -81,8 +83,9 @@ class Life:
         if self._store.standing(old.id) is None:
             _log.error("incarnation %d is not in the ledger any more: it was restored", old.id)
             self._lose(-1)
-            # A ledger that went back gives out its numbers again: the next one may be this one.
+            # A ledger that went back gives out its numbers again: the next one may be this one, and not ours.
             old.end()
+            old.id = NOBODY
         else:
             _log.warning("incarnation %d was declared dead; taking a new one", old.id)
         self._incarnation = self._register()
@@ -93,9 +96,13 @@ class Life:
     def replace_lost(self, batch: Batch) -> bool:
         """Whether a row that was refused stood where a lost call's did, and has replaced it."""
         with self._ledger.write(brief=True) as connection:
-            found = [work for work in batch.works if replace_lost(connection, work, self._clock())]
+            found = [(work, replace_lost(connection, work, self._clock())) for work in batch.works]
+        # Only now that it is committed: what is not would be asked for again.
+        for work, left in found:
+            if left is not None:
+                work.call, work.attempts, work.grants = left.call, left.attempts, left.grants
         batch.look_again()
-        return bool(found)
+        return any(left is not None for _, left in found)
 
     def retire(self) -> None:
         """End: nothing is in flight any more."""
