@@ -1,5 +1,6 @@
 """What an attempt costs in the end."""
 
+import msgspec
 import pytest
 
 from headgate.model.dialect import SERVED_BY, Kind
@@ -164,3 +165,23 @@ def test_a_redirect_costs_nothing_and_a_strange_answer_its_hold(status: int, cha
     failure = Failure(FailureKind.BAD_RESPONSE, "", status)
     ending = Ending(sent=True, stream=False, failure=failure)
     assert charge_of(ending, cut_stops_billing=True) is charge
+
+
+@pytest.mark.parametrize(
+    ("name", "reasons"),
+    [
+        ("gpt-5-mini", True),
+        ("openai/o3-mini-2025-01-31", True),
+        ("gemini-2.5-flash", True),
+        ("deepseek-reasoner", True),
+        ("kimi-k2-thinking", True),
+        ("gpt-5-chat-latest", False),
+        ("gpt-4o-mini", False),
+        ("claude-sonnet-4-5", False),
+        ("llama-3.3-70b", False),
+    ],
+)
+def test_a_cut_stream_of_a_model_that_reasons_unasked_is_charged_its_hold(name: str, *, reasons: bool) -> None:
+    on = msgspec.structs.replace(route(), upstream_name=name)
+    cut = outcome(ended(FailureKind.CUT, content=True, streamed_bytes=8), on)
+    assert (cut == AT_HOLD) == reasons

@@ -1,6 +1,8 @@
 """What an attempt costs once it is over: the truth that replaces its hold."""
 
+import re
 from enum import Enum, auto
+from typing import Final
 
 import msgspec
 
@@ -10,6 +12,13 @@ from headgate.model.route import Route
 from headgate.model.usage import Basis, Reported, Usage
 from headgate.policy.estimate import TOKENS_PER_BYTE, Hold, partial_usage
 from headgate.policy.pricing import cost_of
+
+_REASONS: Final = re.compile(
+    r"(?:.*/)?(?:o[1-9]|gpt-5(?!.*chat)|gpt-oss|codex|grok-(?:3-mini|4)|gemini-(?:2\.5|[3-9])|deepseek-r|qwq|magistral).*"
+    r"|.*(?:think|reason).*",
+    re.IGNORECASE,
+)
+"""Models that reason without being asked, by their names: their streams show less than is billed."""
 
 
 class Charge(Enum):
@@ -90,7 +99,8 @@ def settle(held: Hold, route: Route, ending: Ending, *, tokens_per_byte: float =
     if ending.usage is not None:
         reported = ending.usage
         return Settled(reported.usage, cost_of(reported.usage, route.prices, billing, reported.cost_nano))
-    charge = charge_of(ending, cut_stops_billing=route.provider.cut_stops_billing)
+    stops = route.provider.cut_stops_billing and not reasons_unasked(route.upstream_name)
+    charge = charge_of(ending, cut_stops_billing=stops)
     if charge is Charge.NOTHING:
         basis = Basis.SUBSCRIPTION if billing is Billing.SUBSCRIPTION else Basis.COMPUTED
         return Settled(Usage(), Cost(0, basis))
@@ -98,6 +108,11 @@ def settle(held: Hold, route: Route, ending: Ending, *, tokens_per_byte: float =
         usage = partial_usage(held, ending.streamed_bytes, ending.seen, tokens_per_byte=tokens_per_byte)
         return Settled(usage, cost_of(usage, route.prices, billing, None, Basis.ESTIMATED))
     return _at_hold(held, route, ending.seen)
+
+
+def reasons_unasked(upstream_name: str) -> bool:
+    """Tell whether a model may make tokens that are billed and never streamed, though no request asked for it."""
+    return _REASONS.fullmatch(upstream_name) is not None
 
 
 def charge_of(ending: Ending, *, cut_stops_billing: bool) -> Charge:
