@@ -34,7 +34,10 @@ class LimitsMachine(Traffic):
         for number, cap in chosen.items():
             self._set(msgspec.structs.replace(CATALOG[number], cap=cap))
         for _ in range(workers):
-            self.workers.append(Worker(self.ledger, self.lock_dir, self.clock))
+            self.workers.append(self._new_worker())
+
+    def _new_worker(self) -> Worker:
+        return Worker(self.ledger, self.lock_dir, self.clock)
 
     @busy()
     def nothing_else_happens(self) -> None:
@@ -60,7 +63,7 @@ class LimitsMachine(Traffic):
         worker.die()
         self.killed.add(worker.life)
         self.calls = [call for call in self.calls if call.worker is not worker]
-        self.workers[number] = Worker(self.ledger, self.lock_dir, self.clock)
+        self.workers[number] = self._new_worker()
 
     @busy(one=which)
     def a_paused_worker_is_taken_for_dead(self, one: int) -> None:

@@ -61,6 +61,11 @@ class RestoredMachine(LimitsMachine):
         for worker in self.workers if soon else ():
             self._commit(worker, store, beside)
 
+    def _new_worker(self) -> Worker:
+        """None begins while one lives that does not know yet that its ledger is another."""
+        self._others_beat()
+        return super()._new_worker()
+
     def _others_beat(self) -> None:
         """While one pauses, the others notice: each at its next heartbeat, with nothing to write."""
         for worker in self.workers:

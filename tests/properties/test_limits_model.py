@@ -22,7 +22,7 @@ SLOW = [HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too
 SHORT = settings(
     max_examples=30, stateful_step_count=25, deadline=None, report_multiple_bugs=False, suppress_health_check=SLOW
 )
-LONG = settings(SHORT, max_examples=4_000, stateful_step_count=50)
+LONG = settings(SHORT, max_examples=1_500, stateful_step_count=40)
 
 
 @pytest.fixture
