@@ -49,7 +49,7 @@ class Act(NamedTuple):
 
 
 WHATS = ("begin", "begin", "begin", "end", "end", "fall back", "fall back", "go on", "commit", "commit", "commit")
-RARE = ("leave", "stop waiting", "not used", "note")
+RARE = ("leave", "stop waiting", "not used", "note", "tick", "tick", "tick")
 which = st.integers(0, 255)
 acts = st.builds(
     Act,

@@ -9,7 +9,6 @@ import msgspec
 from hypothesis import strategies as st
 from hypothesis.stateful import initialize, invariant
 from tests.properties.limits_acts import STARTS, STEPS, busy, caps, faults, which
-from tests.properties.limits_arithmetic import SECOND
 from tests.properties.limits_model import Model
 from tests.properties.limits_rig import Clock, Worker, lives, sweep
 from tests.properties.limits_traffic import Traffic
@@ -91,8 +90,7 @@ class LimitsMachine(Traffic):
 
     @busy(seconds=st.sampled_from(STEPS))
     def the_clock_steps(self, seconds: int) -> None:
-        self.clock.now += seconds * SECOND
-        self.model.now = self.clock.now
+        self._step(seconds)
 
     @busy(one=which, cap=caps, clamp=st.booleans())
     def a_cap_changes(self, one: int, cap: int, clamp: bool) -> None:
@@ -128,6 +126,8 @@ class LimitsMachine(Traffic):
     @busy(one=which, nano=st.integers(0, 400))
     def a_person_says_what_an_attempt_cost(self, one: int, nano: int) -> None:
         known = [key for key in self.model.tries if key[0] in self.model.calls]
+        # Those first of which their workers may still say the truth.
+        known = [key for key in known if self.model.tries[key].lost and not self.model.tries[key].heard] or known
         if known and self.followed:
             call, no = known[one % len(known)]
             with self.ledger.write() as connection:

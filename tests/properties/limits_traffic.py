@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 import msgspec
 from hypothesis.stateful import RuleBasedStateMachine
-from tests.properties.limits_acts import BOUNDS, Act
-from tests.properties.limits_arithmetic import Key
+from tests.properties.limits_acts import BOUNDS, STEPS, Act
+from tests.properties.limits_arithmetic import SECOND, Key, first_counted
 from tests.properties.limits_calls import Call, Running
 from tests.properties.limits_model import Model
 from tests.properties.limits_rig import Clock, Worker
@@ -42,6 +42,9 @@ class Traffic(RuleBasedStateMachine):
         if act.what == "commit":
             self._commit(self._worker(act.one))
             return
+        if act.what == "tick":
+            self._step(STEPS[act.one % len(STEPS)])
+            return
         if act.what == "begin":
             self.number += 1
             call = Call(f"call-{self.number}", self._worker(act.one), PRINCIPALS[act.who], act.session, self.clock.now)
@@ -71,6 +74,10 @@ class Traffic(RuleBasedStateMachine):
                 self._end(call)
             case "note":
                 call.note(self.world.loop.create_future())
+
+    def _step(self, seconds: int) -> None:
+        self.clock.now += seconds * SECOND
+        self.model.now = self.clock.now
 
     def _worker(self, one: int) -> Worker:
         return self.workers[one % len(self.workers)]
@@ -179,6 +186,9 @@ class Traffic(RuleBasedStateMachine):
             assert isinstance(answer, Grant), answer
             assert answer.output == output
             model.take(ask, output, answer.incarnation)
+        for standing in answer.standings if isinstance(answer, Grant) else (answer.standing,):
+            since = first_counted(standing.limit, model.now)
+            assert standing.spent + standing.held == model.used((standing.limit.id, standing.subject), since)
 
 
 def _halved(works: list[tuple[Work, Work]], refused: set[int]) -> list[list[tuple[Work, Work]]]:
