@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
+from tests.ledger.rows import NOW
+from tests.properties.limits_rig import Clock, Worker
 
 from headgate.ledger import incarnations
 from headgate.ledger.connect import Durability
@@ -28,3 +30,11 @@ async def writer(ledger: Ledger, lock_dir: Path) -> AsyncIterator[Writer]:
     made.start(asyncio.get_running_loop())
     yield made
     await made.close(10)
+
+
+@pytest.fixture
+def worker(ledger: Ledger, lock_dir: Path) -> Iterator[Worker]:
+    """A writer without a thread, whose commits, faults and death are the test's."""
+    made = Worker(ledger, lock_dir, Clock(NOW))
+    yield made
+    made.die()
