@@ -7,11 +7,8 @@ from headgate.model.failure import Failure
 from headgate.model.records import AttemptRow, Outcome
 from headgate.model.request import RequestHead
 from headgate.model.route import Plan, Rejected
-from headgate.model.usage import Basis
+from headgate.model.usage import Basis, weakest
 from headgate.policy.failures import never_sent
-
-_BASIS_ORDER = (Basis.UNKNOWN, Basis.ESTIMATED, Basis.COMPUTED, Basis.REPORTED, Basis.SUBSCRIPTION)
-"""A call's basis is the weakest of its attempts'."""
 
 
 class Facts(msgspec.Struct, frozen=True, gc=False):
@@ -114,7 +111,7 @@ def _add(whole: Totals, row: AttemptRow) -> None:
     whole.output_audio += row.output_audio
     whole.savings_nano += row.savings_nano
     whole.cost_nano = None if whole.cost_nano is None or row.cost_nano is None else whole.cost_nano + row.cost_nano
-    whole.basis = min(whole.basis, row.basis, key=lambda basis: _BASIS_ORDER.index(Basis(basis)))
+    whole.basis = weakest((whole.basis, row.basis))
 
 
 OK = 200
