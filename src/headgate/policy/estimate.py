@@ -127,8 +127,9 @@ def bound(
     if seen.images and _DEAR_IMAGES in route.upstream_name:
         attached += seen.images * DEAR_IMAGE_TOKENS
     attached = min(attached, context)
-    tokens = input_tokens(seen.bytes, tools=head.has_tools, tokens_per_byte=tokens_per_byte) + attached
-    most = max(tokens, input_tokens(seen.bytes, tools=head.has_tools, tokens_per_byte=1) + attached)
+    around = input_tokens(0, tools=head.has_tools) + attached
+    tokens = ceil(seen.bytes * tokens_per_byte) + around
+    most = max(tokens, seen.bytes + around)
     if seen.unseen or _has_stored_input(head):
         tokens, most = max(tokens, context), max(most, context)
     output = _one_output(head, route)
@@ -193,7 +194,9 @@ def _thinking_budget(head: RequestHead) -> int:
             if head.body.find(b'"budget_tokens"') < 0:
                 return 0
             return min(_fixed(_thinking_decoder.decode(head.body).thinking), _LEAST_THOUGHT)
-        return max((_fixed(_budget_decoder.decode(fields[name])) for name in _THINKING if name in fields), default=0)
+        if fields.keys().isdisjoint(_THINKING):
+            return 0
+        return max(_fixed(_budget_decoder.decode(fields[name])) for name in _THINKING if name in fields)
     except (ValueError, RecursionError):
         return 0
 
@@ -205,7 +208,9 @@ def _fixed(budget: _Budget | None) -> int:
 
 
 def _has_stored_input(head: RequestHead) -> bool:
-    names = _STORED_INPUT.get(head.endpoint, ())
+    names = _STORED_INPUT.get(head.endpoint)
+    if names is None:
+        return False
     return any(name in head.fields and bytes(head.fields[name]) not in _NOTHING for name in names)
 
 

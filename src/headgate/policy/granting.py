@@ -3,7 +3,7 @@
 A batch settles first, then decides its holds in the order they came; the book carries what each leaves to the next.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
 import msgspec
 
@@ -33,82 +33,107 @@ Place = tuple[int, str, int]
 
 _OPEN_END = 1 << 62
 """More output than anything can make."""
+_UNRECKONED = 1 << 64
+"""Later than any bucket."""
 _USD, _TOKENS, _REQUESTS, _CONCURRENCY = Unit
 """By themselves, since looking up a member of an enumeration costs as much as a sum, and all of this is under locks."""
 _TOLD = frozenset({_TOKENS, _REQUESTS})
 
 
-class Book:
-    """Balances at the store's time `now` (ns since the epoch), and what is changed of them: {place: [spent, held]}."""
+class Balance:
+    """One balance of a limit: rows that were read, and what is changed of them by bucket: [spent, held].
 
-    __slots__ = ("_buckets", "_changed", "_rows", "_sums", "changes", "now")
+    `spent` and `held` are those of its present window, which `opens`; `bucket` is the one that an amount of now counts
+    in. They are reckoned when first asked for, and then kept up.
+    """
+
+    __slots__ = ("bucket", "changed", "held", "opens", "rows", "spent")
+
+    def __init__(self) -> None:
+        self.rows: list[tuple[int, int, int]] = []
+        self.changed: dict[int, list[int]] = {}
+        self.spent = self.held = self.bucket = 0
+        self.opens = _UNRECKONED
+
+    def add(self, bucket: int, spent: int, held: int) -> None:
+        """Change a bucket; it need not have been read."""
+        changed = self.changed.get(bucket)
+        if changed is None:
+            self.changed[bucket] = [spent, held]
+        else:
+            changed[0] += spent
+            changed[1] += held
+        if bucket >= self.opens:
+            self.spent += spent
+            self.held += held
+
+    def reckon(self, limit: Limit, now: int) -> None:
+        """Add up the window that is open at `now`, after all that was changed."""
+        if limit.unit is not _CONCURRENCY:
+            self.bucket = bucket_of(limit.window, now)
+            self.opens = opens(limit.window, now)
+        else:
+            self.opens = 0
+        for bucket, spent, held in self.rows:
+            if bucket >= self.opens:
+                self.spent += spent
+                self.held += held
+        for bucket, (spent, held) in self.changed.items():
+            if bucket >= self.opens:
+                self.spent += spent
+                self.held += held
+
+    def spent_by_bucket(self) -> list[tuple[int, int]]:
+        """Return (bucket_start, spent) of the present window's buckets, in order."""
+        found = {bucket: spent for bucket, spent, _ in self.rows}
+        for bucket, (spent, _) in self.changed.items():
+            found[bucket] = found.get(bucket, 0) + spent
+        return sorted((bucket, spent) for bucket, spent in found.items() if bucket >= self.opens)
+
+
+class Book:
+    """Balances at the store's time `now` (ns since the epoch), and what is changed of them."""
+
+    __slots__ = ("_balances", "now")
 
     def __init__(self, now: int, rows: Iterable[tuple[int, str, int, int, int]]) -> None:
         """`rows`: (limit id, subject, bucket_start, spent, held) of every balance that an ask of the batch is on."""
         self.now = now
-        self.changes: dict[Place, list[int]] = {}
-        # The same lists as in `changes`, by balance.
-        self._changed: dict[Owner, dict[int, list[int]]] = {}
-        # What each balance has in its present window, with that window's start: reckoned once, then kept up.
-        self._sums: dict[Owner, list[int]] = {}
-        self._buckets: dict[int, int] = {}
-        self._rows: dict[Owner, dict[int, tuple[int, int]]] = {}
+        self._balances: dict[Owner, Balance] = {}
         for limit, subject, bucket, spent, held in rows:
-            self._rows.setdefault((limit, subject), {})[bucket] = spent, held
+            self._balance((limit, subject)).rows.append((bucket, spent, held))
+
+    @property
+    def changes(self) -> dict[Place, list[int]]:
+        """What is changed: {place: [spent, held]}."""
+        return {
+            (*owner, bucket): changed
+            for owner, balance in self._balances.items()
+            for bucket, changed in balance.changed.items()
+        }
 
     def add(self, entry: Entry, spent: int, held: int) -> None:
-        """Change a balance; it need not have been read."""
-        limit, subject, bucket = entry.limit, entry.subject, entry.bucket
-        changed = self.changes.get((limit, subject, bucket))
-        if changed is None:
-            changed = self.changes[(limit, subject, bucket)] = [spent, held]
-            self._changed.setdefault((limit, subject), {})[bucket] = changed
-        else:
-            changed[0] += spent
-            changed[1] += held
-        sums = self._sums.get((limit, subject))
-        if sums is not None and bucket >= sums[2]:
-            sums[0] += spent
-            sums[1] += held
+        """Change the balance and bucket of an entry."""
+        self._balance((entry.limit, entry.subject)).add(entry.bucket, spent, held)
 
-    def used(self, applied: Applied) -> Sequence[int]:
-        """Return what is spent and held in the present window, and when that has begun."""
-        owner = (applied.limit.id, applied.subject)
-        sums = self._sums.get(owner)
-        if sums is None:
-            limit = applied.limit
-            start = 0 if limit.unit is _CONCURRENCY else opens(limit.window, self.now)
-            present = [row for bucket, row in self._by_bucket(owner).items() if bucket >= start]
-            sums = self._sums[owner] = [sum(spent for spent, _ in present), sum(held for _, held in present), start]
-        return sums
-
-    def _by_bucket(self, owner: Owner) -> dict[int, tuple[int, int]]:
-        """Return {bucket_start: (spent, held)} of a balance after all that has been changed."""
-        found = dict(self._rows.get(owner, ()))
-        for bucket, (spent, held) in self._changed.get(owner, {}).items():
-            before = found.get(bucket, (0, 0))
-            found[bucket] = before[0] + spent, before[1] + held
-        return found
-
-    def bucket(self, limit: Limit) -> int:
-        """Return the bucket that an amount of now counts in."""
-        found = self._buckets.get(limit.id)
-        if found is None:
-            found = 0 if limit.unit is _CONCURRENCY else bucket_of(limit.window, self.now)
-            self._buckets[limit.id] = found
-        return found
+    def used(self, applied: Applied) -> Balance:
+        """Return a balance with what is spent and held in its present window."""
+        limit = applied.limit
+        balance = self._balance((limit.id, applied.subject))
+        if balance.opens == _UNRECKONED:
+            balance.reckon(limit, self.now)
+        return balance
 
     def standing(self, applied: Applied) -> Standing:
-        spent, held, _ = self.used(applied)
-        limit = applied.limit
+        balance, limit = self.used(applied), applied.limit
         resets = None if limit.unit is _CONCURRENCY else resets_at(limit.window, self.now)
-        return Standing(limit, applied.subject, spent, held, resets)
+        return Standing(limit, applied.subject, balance.spent, balance.held, resets)
 
-    def spent_by_bucket(self, applied: Applied) -> list[tuple[int, int]]:
-        """Return (bucket_start, spent) of the present window's buckets, in order."""
-        start = opens(applied.limit.window, self.now)
-        known = self._by_bucket((applied.limit.id, applied.subject))
-        return sorted((bucket, row[0]) for bucket, row in known.items() if bucket >= start)
+    def _balance(self, owner: Owner) -> Balance:
+        found = self._balances.get(owner)
+        if found is None:
+            found = self._balances[owner] = Balance()
+        return found
 
 
 def settle(book: Book, entries: Iterable[Entry], cost_nano: int | None, tokens: int, *, held: bool = True) -> None:
@@ -141,31 +166,48 @@ def decide(book: Book, ask: Ask, incarnation: int, counter: int) -> Grant | Refu
     output = bound.output
     asked = (*ask.limits, *ask.whole) if ask.whole else ask.limits
     short: list[tuple[Applied, int]] = []
+    most = _amounts(bound, bound.input_most, output)
     for applied in asked:
+        limit, balance = applied.limit, book.used(applied)
+        wanted = _of_unit(limit.unit, most)
+        if wanted <= limit.cap - balance.spent - balance.held and wanted <= MAX_AMOUNT:
+            continue
         fits = _largest_output(book, applied, bound)
         if fits >= bound.output:
             continue
         short.append((applied, fits))
-        if fits < output and (bound.lowerable or applied.limit.clamp):
+        if fits < output and (bound.lowerable or limit.clamp):
             output = fits
     if short and (refusals := _refusals(book, short, bound, output)):
         return max(refusals, key=_hardness)
-    entries = tuple([_entry(book, applied, bound, output) for applied in ask.limits])
-    whole = tuple([_entry(book, applied, bound, output) for applied in ask.whole])
-    hold(book, entries)
-    hold(book, whole)
-    return Grant(
-        ask.call,
-        ask.no,
-        incarnation,
-        counter,
-        book.now,
-        output,
-        entries,
-        whole,
-        tuple([book.standing(applied) for applied in asked if _is_shown(applied.limit)]),
-        held_facts(ask.facts, bound, output, entries),
-    )
+    amounts = _amounts(bound, bound.input, output)
+    entries = tuple([_taken(book, applied, amounts) for applied in ask.limits])
+    whole = tuple([_taken(book, applied, amounts) for applied in ask.whole]) if ask.whole else ()
+    standings = tuple([book.standing(applied) for applied in asked if _is_shown(applied.limit)])
+    facts = _held(ask.facts, bound, output, amounts[0], entries)
+    return Grant(ask.call, ask.no, incarnation, counter, book.now, output, entries, whole, standings, facts)
+
+
+def _amounts(bound: Bound, input_tokens: int, output: int) -> tuple[int, int]:
+    """Return nano-USD and tokens at these. What has no price is more than any cap."""
+    return bound.nano(input_tokens, output) if bound.priced else _OPEN_END, bound.tokens(input_tokens, output)
+
+
+def _taken(book: Book, applied: Applied, amounts: tuple[int, int]) -> Entry:
+    """Put down on one balance what a grant takes of it."""
+    limit, balance = applied.limit, book.used(applied)
+    unit = limit.unit
+    if unit is _REQUESTS:
+        amount = 1
+        balance.add(balance.bucket, 1, 0)
+    else:
+        amount = _of_unit(unit, amounts)
+        balance.add(balance.bucket, 0, amount)
+    return Entry(limit.id, applied.subject, balance.bucket, unit, amount)
+
+
+def _of_unit(unit: Unit, amounts: tuple[int, int]) -> int:
+    return amounts[0] if unit is _USD else amounts[1] if unit is _TOKENS else 1
 
 
 def _refusals(book: Book, short: Iterable[tuple[Applied, int]], bound: Bound, output: int) -> list[Refusal]:
@@ -177,15 +219,20 @@ def _refusals(book: Book, short: Iterable[tuple[Applied, int]], bound: Bound, ou
     for applied, fits in short:
         least = bound.least if bound.lowerable or applied.limit.clamp else max(output, bound.least)
         if fits < least:
-            found.append(_refusal(book, applied, _amount(applied.limit, bound, bound.input_most, least)))
+            wanted = _of_unit(applied.limit.unit, _amounts(bound, bound.input_most, least))
+            found.append(_refusal(book, applied, wanted))
     return found
 
 
-def held_facts(facts: HoldFacts, bound: Bound, output: int, entries: tuple[Entry, ...] = ()) -> HoldFacts:
+def _held(facts: HoldFacts, bound: Bound, output: int, nano: int, entries: tuple[Entry, ...]) -> HoldFacts:
     """Return the facts with what is held at this output of one choice, cut off at what the ledger keeps."""
-    nano = min(bound.nano(bound.input, output), MAX_AMOUNT) if bound.priced else None
-    total = min(output * bound.n, MAX_TOKENS)
-    return msgspec.structs.replace(facts, input=min(bound.input, MAX_TOKENS), output=total, nano=nano, entries=entries)
+    return msgspec.structs.replace(
+        facts,
+        input=min(bound.input, MAX_TOKENS),
+        output=min(output * bound.n, MAX_TOKENS),
+        nano=min(nano, MAX_AMOUNT) if bound.priced else None,
+        entries=entries,
+    )
 
 
 def _largest_output(book: Book, applied: Applied, bound: Bound) -> int:
@@ -194,9 +241,8 @@ def _largest_output(book: Book, applied: Applied, bound: Bound) -> int:
     The input counts at the most that it can be: where plenty is left this refuses nobody, and where little is left an
     input that is larger than its estimate does not pass the cap.
     """
-    limit = applied.limit
-    spent, held, _ = book.used(applied)
-    room = limit.cap - spent - held
+    limit, balance = applied.limit, book.used(applied)
+    room = limit.cap - balance.spent - balance.held
     unit = limit.unit
     if unit is _USD:
         assert bound.input_rate is not None
@@ -214,20 +260,6 @@ def _largest_output(book: Book, applied: Applied, bound: Bound) -> int:
     return _OPEN_END if room >= 1 else -1
 
 
-def _amount(limit: Limit, bound: Bound, input_tokens: int, output: int) -> int:
-    if limit.unit is _USD:
-        return bound.nano(input_tokens, output)
-    if limit.unit is _TOKENS:
-        return bound.tokens(input_tokens, output)
-    return 1
-
-
-def _entry(book: Book, applied: Applied, bound: Bound, output: int) -> Entry:
-    limit = applied.limit
-    amount = _amount(limit, bound, bound.input, output)
-    return Entry(limit.id, applied.subject, book.bucket(limit), limit.unit, amount)
-
-
 def _refusal(book: Book, applied: Applied, wanted: int) -> Refusal:
     limit = applied.limit
     standing = book.standing(applied)
@@ -237,7 +269,7 @@ def _refusal(book: Book, applied: Applied, wanted: int) -> Refusal:
     elif standing.spent + wanted <= limit.cap or limit.unit is _CONCURRENCY:
         shortage = Shortage.HELD
     else:
-        buckets = book.spent_by_bucket(applied)
+        buckets = book.used(applied).spent_by_bucket()
         free_at = frees_at(limit.window, book.now, buckets, standing.spent + wanted - limit.cap)
         shortage = Shortage.QUOTA if free_at is None else Shortage.WINDOW
     return Refusal(standing, wanted, shortage, book.now, free_at)

@@ -255,11 +255,13 @@ class Codec(ABC):
         """Return the head of a request. Raises HeadgateError, `param` naming the field at fault."""
 
     @abstractmethod
-    def outgoing(self, head: RequestHead, upstream_name: str, max_output: int | None) -> bytes:
+    def outgoing(
+        self, head: RequestHead, upstream_name: str, max_output: int | None, maximum_name: str | None = None
+    ) -> bytes:
         """Return the body for an upstream of this dialect; every value that Headgate does not own is kept.
 
-        `max_output` in tokens replaces the client's maximum, None leaves it. With nothing to change the very
-        `head.body` is returned.
+        `max_output` in tokens replaces the client's maximum, None leaves it; `maximum_name` is what a
+        chat's is called where the client gave none. With nothing to change the very `head.body` is returned.
         """
 
     @abstractmethod

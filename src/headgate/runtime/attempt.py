@@ -8,7 +8,7 @@ import structlog
 from headgate.exchange.events import AttemptFailed, AttemptOpened, Event
 from headgate.model.errors import ErrorKind
 from headgate.model.failure import Failure, FailureKind
-from headgate.model.limit import MAX_AMOUNT, Grant, Unit
+from headgate.model.limit import MAX_AMOUNT, Grant
 from headgate.model.records import AttemptRow, AttemptState
 from headgate.model.route import Route
 from headgate.model.usage import Usage
@@ -31,13 +31,11 @@ log = structlog.get_logger("headgate.attempt")
 
 TAIL_LIMIT = 64 * 1024
 """Bytes of what an upstream sends after its last frame that are worth a connection."""
-SIZED = frozenset({Unit.USD, Unit.TOKENS})
-"""Units of which an attempt holds as much as its output can take."""
 UNSENT = frozenset({FailureKind.CONNECT_FAILED, FailureKind.CONNECT_TIMEOUT})
 
 
 class Attempt:
-    """`no` counts from 1 within the call. Times in ns: `began` monotonic."""
+    """`no` counts from 1 within the call; `sized`: what it holds is bounded. Times in ns: `began` monotonic."""
 
     __slots__ = (
         "_began_at",
@@ -59,7 +57,7 @@ class Attempt:
     )
 
     def __init__(
-        self, no: int, route: Route, held: Hold, out: Outgoing, clock: Clock, grant: Grant | None = None
+        self, no: int, route: Route, held: Hold, out: Outgoing, clock: Clock, grant: Grant | None, *, sized: bool
     ) -> None:
         self.no = no
         self.grant = grant
@@ -73,7 +71,7 @@ class Attempt:
         self.scanner = out.scanner
         self._held = held
         # Where nothing limits the output, only the size of an answer does.
-        self._most = held.output if grant is not None and any(one.unit in SIZED for one in grant.entries) else None
+        self._most = held.output if sized else None
         self.ceiling = ANSWER_LIMIT if self._most is None else min(ANSWER_LIMIT, self._most * WATCH_BYTES)
         self._clock = clock
         self._began_at = clock.wall()

@@ -17,7 +17,7 @@ from headgate.model.route import Route
 from headgate.policy.estimate import Hold, hold
 from headgate.policy.refusals import failure_of
 from headgate.protocols.failure_text import clean
-from headgate.runtime.attempt import SIZED, Attempt
+from headgate.runtime.attempt import Attempt
 from headgate.runtime.gate import Gate
 from headgate.runtime.interrupted import HOLD_PATIENCE_NS, STORE_GONE, Interrupted
 from headgate.runtime.outgoing import Canonical, Outgoing, outgoing_soon
@@ -29,6 +29,7 @@ HOLD_GRANTED = HoldGranted()
 NOTED_AFTER_NS = 1_000_000_000
 """The age at which an attempt that no limit holds for is noted in the ledger; what ends sooner needs no note."""
 REVOKED = Failure(FailureKind.LIMITED, "This API key was revoked or has expired.", told=ErrorKind.INVALID_API_KEY)
+_USD, _TOKENS, _REQUESTS, _CONCURRENCY = Unit
 _NOTHING: frozenset[tuple[int, str]] = frozenset()
 
 
@@ -90,11 +91,11 @@ class Holding(Interrupted):
             applied = self.gate.limits.apply(self.principal, self._session, route)
             if applied is None:
                 out = await outgoing_soon(canonical, route)
-                return self._take_interruption() or self._granted(route, out, hold(out.head, route), None)
+                return self._take_interruption() or self._granted(route, out, hold(out.head, route), None, sized=False)
             own, whole = tuple(applied[0]), tuple(applied[1])
             if self._whole is not None:
                 own, whole = (*own, *self._not_taken(whole)), ()
-            sized = any(one.limit.unit in SIZED for one in own)
+            sized = _is_sized(own)
             out = await (with_maximum if sized else outgoing_soon)(canonical, route)
             size = await size_of(canonical.head, route, out, self.gate.density.rate(route.model), closely=sized)
             self._seen = size.seen
@@ -196,20 +197,20 @@ class Holding(Interrupted):
         except BaseException:  # passed on: whatever it was, nothing is sent on this hold
             self._release(grant)
             raise
-        earlier = () if self._whole is None else self._whole.standings
-        self._standings = (*grant.standings, *(one for one in earlier if one.limit.unit is Unit.REQUESTS))
-        taken = [*grant.whole, *(entry for entry in grant.entries if entry.unit is Unit.REQUESTS)]
-        if taken:
+        self._standings = grant.standings
+        if self._whole is not None:
+            self._standings += tuple(one for one in self._whole.standings if one.limit.unit is _REQUESTS)
+        if taken := [*grant.whole, *[entry for entry in grant.entries if entry.unit is _REQUESTS]]:
             self._once = self._once.union((entry.limit, entry.subject) for entry in taken)
         if grant.whole:
             self._whole = grant
-            if any(entry.unit is Unit.CONCURRENCY for entry in grant.whole):
+            if any(entry.unit is _CONCURRENCY for entry in grant.whole):
                 self._watch()  # a call is one of those at once until its client leaves, unary ones too
         facts = grant.facts
-        return self._granted(route, out, Hold(facts.input, facts.output, facts.nano), grant)
+        return self._granted(route, out, Hold(facts.input, facts.output, facts.nano), grant, sized=sized)
 
-    def _granted(self, route: Route, out: Outgoing, held: Hold, grant: Grant | None) -> Event:
-        self._attempt = Attempt(len(self._rows) + 1, route, held, out, self.gate.clock, grant)
+    def _granted(self, route: Route, out: Outgoing, held: Hold, grant: Grant | None, *, sized: bool) -> Event:
+        self._attempt = Attempt(len(self._rows) + 1, route, held, out, self.gate.clock, grant, sized=sized)
         return HOLD_GRANTED
 
     def _refused_by(self, refusal: Refusal) -> HoldRefused:
@@ -295,3 +296,12 @@ class Holding(Interrupted):
         self.gate.density.saw(
             row.model, seen.bytes, row.input + row.cache_read + row.cache_write_5m + row.cache_write_1h
         )
+
+
+def _is_sized(limits: tuple[Applied, ...]) -> bool:
+    """Tell whether an attempt holds as much as its input and output can take."""
+    for one in limits:
+        unit = one.limit.unit
+        if unit is _USD or unit is _TOKENS:
+            return True
+    return False

@@ -3,7 +3,6 @@
 import asyncio
 
 import msgspec
-from msgspec import Raw
 
 from headgate.model.content import Signer
 from headgate.model.conversation import Request
@@ -125,7 +124,7 @@ MARK = f'"{PREFIX}'.encode()
 
 def _as_it_came(head: RequestHead, route: Route, maximum: int | None) -> Outgoing:
     codec = codec_for(head.endpoint)
-    body = codec.outgoing(_saying(head, route, maximum), route.upstream_name, maximum)
+    body = codec.outgoing(head, route.upstream_name, maximum, _maximum_name(head, route, maximum))
     if maximum is not None:
         head = msgspec.structs.replace(head, max_output=maximum)
     if route.shaping.touches_requests and head.endpoint in SHAPED:
@@ -136,18 +135,16 @@ def _as_it_came(head: RequestHead, route: Route, maximum: int | None) -> Outgoin
     return Outgoing(head, body, codec, codec.scanner(head) if head.stream else WholeBody(codec))
 
 
-def _saying(head: RequestHead, route: Route, maximum: int | None) -> RequestHead:
-    """Return the head with a place for the maximum where the client gave none, by the name that the upstream heeds.
+def _maximum_name(head: RequestHead, route: Route, maximum: int | None) -> str | None:
+    """Return what the maximum of a chat is called where the client gave none: the name that the upstream heeds.
 
     Mistral's refuses `max_completion_tokens`, Ollama's and LM Studio's ignore it.
     """
     if maximum is None or head.max_output is not None or head.endpoint is not Endpoint.CHAT:
-        return head
+        return None
     said = route.shaping.extra_body
     name = next((name for name in MAXIMA if name in said), None) if said else None
-    if name is None:
-        name = MAXIMA[0] if knows_newest_maximum(route.provider) else MAXIMA[1]
-    return msgspec.structs.replace(head, fields={**head.fields, name: Raw(b"%d" % maximum)})
+    return name or (MAXIMA[0] if knows_newest_maximum(route.provider) else MAXIMA[1])
 
 
 def _lowered(

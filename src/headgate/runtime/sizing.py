@@ -36,7 +36,8 @@ async def with_maximum(canonical: Canonical, route: Route) -> Outgoing:
         return await outgoing_soon(canonical, route)
     most = choice_maximum(client, route)
     if route.context is not None and most + likely_tokens(len(client.body)) > route.context:
-        most = left_of_context(most, route, await _visible_of(client))
+        seen = visible(client) if len(client.body) <= LARGE else await asyncio.to_thread(visible, client)
+        most = left_of_context(most, route, seen)
     if route.shaping.extra_body:
         out = await outgoing_soon(canonical, route)
         if out.head.max_output is not None:
@@ -52,7 +53,7 @@ async def size_of(client: RequestHead, route: Route, out: Outgoing, rate: float,
     head, lowerable = out.head, client.max_output is None
     if not closely:
         return Size(bound(head, route, seen=Visible(len(head.body)), tokens_per_byte=rate, lowerable=lowerable))
-    seen = await _visible_of(head)
+    seen = visible(head) if len(head.body) <= LARGE else await asyncio.to_thread(visible, head)
     beyond = beyond_tokens(head) or searches(route.upstream_name)
     if beyond is not None:
         seen = msgspec.structs.replace(seen, unseen=True)
@@ -69,15 +70,12 @@ def refused_outright(ask: Ask, beyond: str | None) -> Failure | None:
 
     `beyond` is what of it tokens do not measure.
     """
+    size = ask.bound
+    if size.priced and (beyond is None or not (size.input_rate or size.output_rate or size.request)):
+        return None
     limit = next((one.limit for one in ask.limits if one.limit.unit is Unit.USD), None)
     if limit is None:
         return None
-    size = ask.bound
     if not size.priced:
         return unpriced(f"{ask.facts.provider}/{ask.facts.upstream_name}", limit)
-    free = not (size.input_rate or size.output_rate or size.request)
-    return None if free or beyond is None else unpriceable(beyond, limit)
-
-
-async def _visible_of(head: RequestHead) -> Visible:
-    return await asyncio.to_thread(visible, head) if len(head.body) > LARGE else visible(head)
+    return unpriceable(beyond, limit) if beyond is not None else None

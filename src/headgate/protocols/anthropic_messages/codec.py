@@ -67,7 +67,13 @@ class AnthropicMessages(Codec):
             reasoning=head_fields.switched_on(fields, "thinking"),
         )
 
-    def outgoing(self, head: RequestHead, upstream_name: str, max_output: int | None) -> bytes:
+    def outgoing(
+        self,
+        head: RequestHead,
+        upstream_name: str,
+        max_output: int | None,
+        maximum_name: str | None = None,  # noqa: ARG002 - it has one name here
+    ) -> bytes:
         edits = head_fields.replace_model(head.model, upstream_name)
         if max_output is not None and head.endpoint is Endpoint.MESSAGES:
             edits["max_tokens"] = b"%d" % max_output

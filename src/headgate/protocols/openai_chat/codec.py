@@ -65,14 +65,19 @@ class OpenAIChat(Codec):
             reasoning=_reasoning(fields),
         )
 
-    def outgoing(self, head: RequestHead, upstream_name: str, max_output: int | None) -> bytes:
+    def outgoing(
+        self, head: RequestHead, upstream_name: str, max_output: int | None, maximum_name: str | None = None
+    ) -> bytes:
         edits = head_fields.replace_model(head.model, upstream_name)
         if head.stream and not head.include_usage:
             edits[_STREAM_OPTIONS] = _asking_for_usage(head.fields)
         if max_output is not None and head.endpoint is not Endpoint.EMBEDDINGS:
-            newest = "max_tokens" if head.endpoint is Endpoint.COMPLETIONS else "max_completion_tokens"
-            used = [name for name in _MAXIMA if head_fields.given(head.fields, name)]
-            edits.update(dict.fromkeys(used or [newest], b"%d" % max_output))
+            used: list[str] = [name for name in _MAXIMA if name in head.fields and head_fields.given(head.fields, name)]
+            if not used:
+                newest = "max_tokens" if head.endpoint is Endpoint.COMPLETIONS else "max_completion_tokens"
+                used = [maximum_name or newest]
+            for name in used:
+                edits[name] = b"%d" % max_output
         return splice(head.body, head.fields, edits)
 
     def usage_in(self, members: dict[str, Raw]) -> Reported | None:

@@ -52,7 +52,13 @@ class OpenAIResponses(Codec):
             reasoning=_reasoning(fields),
         )
 
-    def outgoing(self, head: RequestHead, upstream_name: str, max_output: int | None) -> bytes:
+    def outgoing(
+        self,
+        head: RequestHead,
+        upstream_name: str,
+        max_output: int | None,
+        maximum_name: str | None = None,  # noqa: ARG002 - it has one name here
+    ) -> bytes:
         edits = head_fields.replace_model(head.model, upstream_name)
         if max_output is not None:
             edits[_MAX_OUTPUT] = b"%d" % max_output
