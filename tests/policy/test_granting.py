@@ -58,7 +58,10 @@ def ask(*own: Applied, whole: Sequence[Applied] = (), size: Bound = BOUND, **cha
 
 
 def decide(asked: Ask, *rows: Row, now: int = NOW) -> Grant | Refusal:
-    return granting.decide(Book(now, rows), asked, 5, 9)
+    read: dict[granting.Owner, list[granting.Row]] = {}
+    for limit_id, subject, *row in rows:
+        read.setdefault((limit_id, subject), []).append((row[0], row[1], row[2]))
+    return granting.decide(Book(now, read.items()), asked, 5, 9)
 
 
 def granted(asked: Ask, *rows: Row) -> Grant:
@@ -114,7 +117,7 @@ def test_where_little_is_left_an_input_counts_as_large_as_it_can_be() -> None:
 
 
 def test_asks_of_a_batch_see_what_those_before_them_hold_and_settle() -> None:
-    book, wanted = Book(NOW, [(1, SUBJECT, 0, 0, 2_000)]), ask(limit(6_000))
+    book, wanted = Book(NOW, [((1, SUBJECT), [(0, 0, 2_000)])]), ask(limit(6_000))
     assert isinstance(granting.decide(book, wanted, 5, 9), Grant)
     assert isinstance(granting.decide(book, wanted, 5, 9), Refusal)
     granting.settle(book, [Entry(1, SUBJECT, 0, Unit.USD, 2_000)], 10, 0)

@@ -148,13 +148,18 @@ class Batch:
         return [(*place, reach(limit.window)) for place, limit in found.items()]
 
     def decide(
-        self, now: int, epoch: int, incarnation: int, counter: int, rows: Iterable[tuple[int, str, int, int, int]]
+        self,
+        now: int,
+        epoch: int,
+        incarnation: int,
+        counter: int,
+        read: Iterable[tuple[granting.Owner, Sequence[granting.Row]]],
     ) -> Writes:
-        """Settle, decide, and return what is to be written. `rows` are what `reads` asked for, under their locks.
+        """Settle, decide, and return what is to be written. `read` is what `reads` asked for, under its locks.
 
         Sets each work's `answer`. May be called again where the transaction failed.
         """
-        book = granting.Book(now, rows)
+        book = granting.Book(now, read)
         ended: list[tuple[str, int]] = []
         for work in self.works:
             self._settle(book, work, ended)

@@ -21,6 +21,7 @@ from headgate.ledger.errors import BadRow, StoreAbsent
 from headgate.ledger.store import Clock
 from headgate.ledger.tables import calls
 from headgate.ledger.url import LedgerUrl
+from headgate.policy.granting import Owner, Row
 
 _STANDING = "SELECT counter FROM incarnations WHERE id = %s FOR UPDATE"
 _RETIRE = "UPDATE incarnations SET dead_at = %s WHERE id = %s AND dead_at IS NULL"
@@ -163,8 +164,11 @@ class PostgresStore:
             cursor.nextset()
             known = cursor.fetchall()
             head = Head(found[0], known[0][1])
-            balances = [row[2:] for row in known if row[2] is not None]
-            writes = batch.decide(known[0][0], head.epoch, incarnation, head.counter, balances)
+            read: dict[Owner, list[Row]] = {}
+            for _, _, limit, subject, bucket, spent, held in known:
+                if limit is not None:
+                    read.setdefault((limit, subject), []).append((bucket, spent, held))
+            writes = batch.decide(known[0][0], head.epoch, incarnation, head.counter, read.items())
             holds = tuple(_text(part) for part in (writes.ended, writes.holds, writes.balances))
             if batch.calls or batch.attempts:
                 cursor.execute(_END_ROWS, (*rows, *holds))

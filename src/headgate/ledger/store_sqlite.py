@@ -79,10 +79,7 @@ _LIMITS = _Insert(
     " ON CONFLICT (limit_id, subject, bucket_start) DO UPDATE SET spent = spent + excluded.spent,"
     " held = held + excluded.held",
 )
-_READ = (
-    "SELECT limit_id, subject, bucket_start, spent, held FROM limit_balances "
-    "WHERE limit_id = ? AND subject = ? AND bucket_start >= ?"
-)
+_READ = "SELECT bucket_start, spent, held FROM limit_balances WHERE limit_id = ? AND subject = ? AND bucket_start >= ?"
 
 
 class SqliteStore:
@@ -156,11 +153,12 @@ class SqliteStore:
     def _holds(self, connection: sqlite3.Connection, incarnation: int, head: Head, batch: Batch) -> None:
         """Settle and decide; the write lock is held, so that nobody else changes what is read here."""
         now = self._clock()
-        rows: list[tuple[int, str, int, int, int]] = []
+        read = []
         for limit, subject, back in batch.reads():
             since = 0 if back is None else now - back
-            rows += connection.execute(_READ, (limit, subject, since)).fetchall()
-        writes = batch.decide(now, head.epoch, incarnation, head.counter, rows)
+            rows = connection.execute(_READ, (limit, subject, since)).fetchall()
+            read.append(((limit, subject), rows))
+        writes = batch.decide(now, head.epoch, incarnation, head.counter, read)
         _ENDED.run(connection, writes.ended)
         _HOLDS.run(connection, writes.holds)
         _LIMITS.run(connection, writes.balances)

@@ -3,7 +3,7 @@
 A batch settles first, then decides its holds in the order they came; the book carries what each leaves to the next.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import msgspec
 
@@ -28,6 +28,8 @@ from headgate.policy.windows import bucket_of, frees_at, opens, resets_at
 
 Owner = tuple[int, str]
 """(limit id, subject)."""
+Row = tuple[int, int, int]
+"""(bucket_start, spent, held)."""
 Place = tuple[int, str, int]
 """(limit id, subject, bucket_start)."""
 
@@ -37,7 +39,7 @@ _UNRECKONED = 1 << 64
 """Later than any bucket."""
 _USD, _TOKENS, _REQUESTS, _CONCURRENCY = Unit
 """By themselves, since looking up a member of an enumeration costs as much as a sum, and all of this is under locks."""
-_TOLD = frozenset({_TOKENS, _REQUESTS})
+_PROVIDER = Scope.PROVIDER
 
 
 class Balance:
@@ -49,8 +51,8 @@ class Balance:
 
     __slots__ = ("bucket", "changed", "held", "opens", "rows", "spent")
 
-    def __init__(self) -> None:
-        self.rows: list[tuple[int, int, int]] = []
+    def __init__(self, rows: Sequence[Row] = ()) -> None:
+        self.rows = rows
         self.changed: dict[int, list[int]] = {}
         self.spent = self.held = self.bucket = 0
         self.opens = _UNRECKONED
@@ -96,12 +98,10 @@ class Book:
 
     __slots__ = ("_balances", "now")
 
-    def __init__(self, now: int, rows: Iterable[tuple[int, str, int, int, int]]) -> None:
-        """`rows`: (limit id, subject, bucket_start, spent, held) of every balance that an ask of the batch is on."""
+    def __init__(self, now: int, read: Iterable[tuple[Owner, Sequence[Row]]]) -> None:
+        """`read`: the rows of every balance that an ask of the batch is on."""
         self.now = now
-        self._balances: dict[Owner, Balance] = {}
-        for limit, subject, bucket, spent, held in rows:
-            self._balance((limit, subject)).rows.append((bucket, spent, held))
+        self._balances = {owner: Balance(rows) for owner, rows in read}
 
     @property
     def changes(self) -> dict[Place, list[int]]:
@@ -165,11 +165,16 @@ def decide(book: Book, ask: Ask, incarnation: int, counter: int) -> Grant | Refu
     bound = ask.bound
     output = bound.output
     asked = (*ask.limits, *ask.whole) if ask.whole else ask.limits
+    # Clients are told how their own limits stand, in the units that vendors have headers for; never a provider's.
+    shown: list[Applied] = []
     short: list[tuple[Applied, int]] = []
     most = _amounts(bound, bound.input_most, output)
     for applied in asked:
         limit, balance = applied.limit, book.used(applied)
-        wanted = _of_unit(limit.unit, most)
+        unit = limit.unit
+        if (unit is _TOKENS or unit is _REQUESTS) and limit.scope is not _PROVIDER:
+            shown.append(applied)
+        wanted = _of_unit(unit, most)
         if wanted <= limit.cap - balance.spent - balance.held and wanted <= MAX_AMOUNT:
             continue
         fits = _largest_output(book, applied, bound)
@@ -183,7 +188,7 @@ def decide(book: Book, ask: Ask, incarnation: int, counter: int) -> Grant | Refu
     amounts = _amounts(bound, bound.input, output)
     entries = tuple([_taken(book, applied, amounts) for applied in ask.limits])
     whole = tuple([_taken(book, applied, amounts) for applied in ask.whole]) if ask.whole else ()
-    standings = tuple([book.standing(applied) for applied in asked if _is_shown(applied.limit)])
+    standings = tuple([book.standing(applied) for applied in shown]) if shown else ()
     facts = _held(ask.facts, bound, output, amounts[0], entries)
     return Grant(ask.call, ask.no, incarnation, counter, book.now, output, entries, whole, standings, facts)
 
@@ -279,8 +284,3 @@ def _hardness(refusal: Refusal) -> tuple[int, int]:
     """All limits must be met, so the client is told of the one that takes longest."""
     order = (Shortage.HELD, Shortage.WINDOW, Shortage.QUOTA).index(refusal.shortage)
     return order, refusal.free_at or 0
-
-
-def _is_shown(limit: Limit) -> bool:
-    """Clients are told how their own limits stand, in the units that vendors have headers for; never a provider's."""
-    return limit.unit in _TOLD and limit.scope is not Scope.PROVIDER

@@ -15,11 +15,10 @@ from headgate.model.usage import Usage
 from headgate.policy.estimate import TOKENS_PER_BYTE, Hold
 from headgate.policy.failures import kind_of_status
 from headgate.policy.truth import Ending, settle
-from headgate.protocols.base import MalformedStream, StreamScanner
+from headgate.protocols.base import MalformedStream
 from headgate.protocols.failure_cause import failure_cause
 from headgate.protocols.provable import BYTES_A_TOKEN, WATCH_BYTES
-from headgate.protocols.translation import Translation
-from headgate.protocols.whole import ANSWER_LIMIT
+from headgate.protocols.whole import ANSWER_LIMIT, WholeBody
 from headgate.runtime.clock import Clock
 from headgate.runtime.outgoing import Outgoing
 from headgate.runtime.transport import Headers, Transport
@@ -115,13 +114,13 @@ class Attempt:
         if self.scanner.streamed_output_bytes > ANSWER_LIMIT:
             raise MalformedStream(f"the stream is longer than {ANSWER_LIMIT >> 20} MiB")
         self.ceiling = ANSWER_LIMIT
-        if isinstance(self.scanner, StreamScanner | Translation):
+        if not isinstance(self.scanner, WholeBody):
             self.scanner.watch()
 
     def capped(self) -> bytes | None:
         """Return what validly ends a stream that has provably passed what is held for it; None: it has not."""
         most, scanner = self._most, self.scanner
-        if most is None or not isinstance(scanner, StreamScanner | Translation) or scanner.provable_output <= most:
+        if most is None or isinstance(scanner, WholeBody) or scanner.provable_output <= most:
             return None
         return scanner.capped(self._held.output, self._held.input)
 
@@ -132,7 +131,7 @@ class Attempt:
         and what came before it was looked at as the maximum.
         """
         seen, scanner, held = self.scanner.partial(), self.scanner, self._held
-        if failure.kind is not FailureKind.CAPPED or not isinstance(scanner, StreamScanner | Translation):
+        if failure.kind is not FailureKind.CAPPED or isinstance(scanner, WholeBody):
             return seen
         provable = scanner.provable_output
         if seen is not None and seen.total_output >= provable:

@@ -21,7 +21,7 @@ from headgate.runtime.attempt import Attempt
 from headgate.runtime.gate import Gate
 from headgate.runtime.interrupted import HOLD_PATIENCE_NS, STORE_GONE, Interrupted
 from headgate.runtime.outgoing import Canonical, Outgoing, outgoing_soon
-from headgate.runtime.sizing import refused_outright, roughly, size_of, with_maximum
+from headgate.runtime.sizing import refused_outright, roughly, sized_soon
 from headgate.runtime.transport import Transport, session_of
 from headgate.runtime.waiting import Waiting
 
@@ -96,11 +96,10 @@ class Holding(Interrupted):
             if self._whole is not None:
                 own, whole = (*own, *self._not_taken(whole)), ()
             sized = _is_sized(own)
-            out = await (with_maximum if sized else outgoing_soon)(canonical, route)
-            size = await size_of(canonical.head, route, out, self.gate.density.rate(route.model), closely=sized)
-            self._seen = size.seen
-            ask = self._ask_for(route, size.bound, own, whole)
-            refused = refused_outright(ask, size.beyond)
+            made = await sized_soon(canonical, route, self.gate.density.rate(route.model), closely=sized)
+            self._seen = made.seen
+            ask = self._ask_for(route, made.bound, own, whole)
+            refused = refused_outright(ask, made.beyond)
             if refused is not None:
                 return HoldRefused(refused)
             if (event := self._take_interruption()) is not None:
@@ -108,7 +107,7 @@ class Holding(Interrupted):
             answer = await self._asked(ask)
             match answer:
                 case Grant():
-                    return await self._taken(route, out, answer, sized=sized)
+                    return await self._taken(route, made.out, answer, sized=sized)
                 case Refusal():
                     return self._refused_by(answer)
                 case Stale():
@@ -192,7 +191,8 @@ class Holding(Interrupted):
         canonical = self._canonical
         assert canonical is not None
         try:
-            if sized and out.head.max_output is not None and grant.output < out.head.max_output:
+            most = out.head.max_output
+            if sized and most is not None and grant.output < most:
                 out = await outgoing_soon(canonical, route, grant.output)
         except BaseException:  # passed on: whatever it was, nothing is sent on this hold
             self._release(grant)

@@ -13,51 +13,62 @@ from headgate.policy.estimate import TOKENS_PER_BYTE, bound, choice_maximum, lef
 from headgate.policy.refusals import unpriceable, unpriced
 from headgate.protocols.attachments import visible
 from headgate.protocols.beyond_tokens import beyond_tokens, searches
-from headgate.runtime.outgoing import LARGE, Canonical, Outgoing, outgoing_soon
+from headgate.runtime.outgoing import LARGE, Canonical, Outgoing, outgoing
 
 _NO_OUTPUT = frozenset({Endpoint.EMBEDDINGS, Endpoint.COUNT_TOKENS})
 
 
-class Size(msgspec.Struct, frozen=True, gc=False):
-    """What one attempt can come to. `seen`: None where nobody looked closely; `beyond`: what tokens do not measure."""
+class Sized(msgspec.Struct, gc=False):
+    """What goes to a route under a limit, and what it can come to.
 
+    `seen`: None where nobody looked closely; `beyond`: what tokens do not measure.
+    """
+
+    out: Outgoing
     bound: Bound
     seen: Visible | None = None
     beyond: str | None = None
 
 
-async def with_maximum(canonical: Canonical, route: Route) -> Outgoing:
-    """Return what goes to the route with an output maximum in it, the client's or the most that there can be.
+async def sized_soon(canonical: Canonical, route: Route, rate: float, *, closely: bool) -> Sized:
+    """Return what `sized` does; a large request is looked through while other calls go on."""
+    if len(canonical.head.body) <= LARGE:
+        return sized(canonical, route, rate, closely=closely)
+    return await asyncio.to_thread(sized, canonical, route, rate, closely=closely)
 
+
+def sized(canonical: Canonical, route: Route, rate: float, *, closely: bool) -> Sized:
+    """Return what goes to the route, and how large it can get at `rate` tokens a byte.
+
+    `closely`: a limit counts its tokens or money, so it has an output maximum, and attachments are told from text.
     Raises HeadgateError as `outgoing` does.
     """
-    client = canonical.head
-    if client.max_output is not None or client.endpoint in _NO_OUTPUT:
-        return await outgoing_soon(canonical, route)
-    most = choice_maximum(client, route)
-    if route.context is not None and most + likely_tokens(len(client.body)) > route.context:
-        seen = visible(client) if len(client.body) <= LARGE else await asyncio.to_thread(visible, client)
-        most = left_of_context(most, route, seen)
-    if route.shaping.extra_body:
-        out = await outgoing_soon(canonical, route)
-        if out.head.max_output is not None:
-            return out
-    return await outgoing_soon(canonical, route, most)
-
-
-async def size_of(client: RequestHead, route: Route, out: Outgoing, rate: float, *, closely: bool) -> Size:
-    """Return how large the attempt can get at `rate` tokens a byte.
-
-    `closely`: a limit counts its tokens or money, so attachments are told from text.
-    """
-    head, lowerable = out.head, client.max_output is None
+    lowerable = canonical.head.max_output is None
     if not closely:
-        return Size(bound(head, route, seen=Visible(len(head.body)), tokens_per_byte=rate, lowerable=lowerable))
-    seen = visible(head) if len(head.body) <= LARGE else await asyncio.to_thread(visible, head)
+        out = outgoing(canonical, route)
+        rough = Visible(len(out.head.body))
+        return Sized(out, bound(out.head, route, seen=rough, tokens_per_byte=rate, lowerable=lowerable))
+    out = _with_maximum(canonical, route)
+    head, seen = out.head, visible(out.head)
     beyond = beyond_tokens(head) or searches(route.upstream_name)
     if beyond is not None:
         seen = msgspec.structs.replace(seen, unseen=True)
-    return Size(bound(head, route, seen=seen, tokens_per_byte=rate, lowerable=lowerable), seen, beyond)
+    return Sized(out, bound(head, route, seen=seen, tokens_per_byte=rate, lowerable=lowerable), seen, beyond)
+
+
+def _with_maximum(canonical: Canonical, route: Route) -> Outgoing:
+    """Return what goes to the route with an output maximum in it, the client's or the most that there can be."""
+    client = canonical.head
+    if client.max_output is not None or client.endpoint in _NO_OUTPUT:
+        return outgoing(canonical, route)
+    most = choice_maximum(client, route)
+    if route.context is not None and most + likely_tokens(len(client.body)) > route.context:
+        most = left_of_context(most, route, visible(client))
+    if route.shaping.extra_body:
+        out = outgoing(canonical, route)
+        if out.head.max_output is not None:
+            return out
+    return outgoing(canonical, route, most)
 
 
 def roughly(head: RequestHead, route: Route) -> Bound:
