@@ -65,3 +65,15 @@ def test_at_most_one_call_in_a_hundred_is_denser_than_the_rate(seed: int) -> Non
     rate = taught(*calls).rate("m")
     last = calls[-REMEMBERED:]
     assert sum(each > rate for each in last) <= len(last) // 100
+
+
+@given(st.lists(st.integers(1, 100), min_size=1, max_size=60), st.integers(1, 5))
+def test_the_rate_is_that_of_a_sort_after_every_call(steps: list[int], times: int) -> None:
+    density = Density()
+    seen: list[int] = []
+    for step in (steps * (NEEDED * times // len(steps) + 2))[: 2 * REMEMBERED]:
+        density.saw("m", 100 * BYTES, step * BYTES)
+        seen.append(step)
+        last = sorted(seen[-REMEMBERED:], reverse=True)
+        if len(seen) >= NEEDED and len(seen) % 7 == 0:
+            assert density.rate("m") == min(max(last[len(last) // 100] * 1.1 / 100, FLOOR), CEILING)

@@ -28,13 +28,17 @@ class Memory:
 
     def committed(self, counter: int, works: Sequence[Work]) -> None:
         """A batch is in, under this counter."""
-        # What only asked has left nothing but its hold.
-        self._keep(counter, [one for one in works if one.call is not None or one.attempts or one.released or one.ended])
+        kept = []
         for work in works:
-            self._close(work)
-            if isinstance(work.answer, Grant):
-                for no, grant in open_holds(work.answer):
+            granted = work.answer
+            # What only asked has left nothing but its hold.
+            if work.call is not None or work.attempts or work.released or work.ended:
+                kept.append(work)
+                self._close(work)
+            if isinstance(granted, Grant):
+                for no, grant in open_holds(granted):
                     self._open[(grant.call, no)] = grant
+        self._keep(counter, kept)
 
     def _keep(self, counter: int, works: Sequence[Work]) -> None:
         if works:

@@ -57,38 +57,45 @@ class Density:
 
 
 class _Model:
-    """A histogram over a ring of the last calls, so that neither a call nor the rate costs a sort."""
+    """A histogram over a ring of the last calls, whose quantile is kept up: neither a call nor the rate costs a sort.
 
-    __slots__ = ("_calls", "_counts", "_dense", "_next", "rate")
+    `_dense` is the quantile; `_above` of the calls are denser.
+    """
+
+    __slots__ = ("_above", "_calls", "_counts", "_dense", "_next", "rate")
 
     def __init__(self) -> None:
         self._calls = bytearray()
         self._counts = [0] * (_STEPS + 1)
         self._next = 0
         self._dense = 0
+        self._above = 0
         self.rate = TOKENS_PER_BYTE
 
     def add(self, step: int) -> None:
         """Remember a call of this many hundredths of a token a byte."""
-        gone = _STEPS
         if len(self._calls) < REMEMBERED:
             self._calls.append(step)
         else:
             gone = self._calls[self._next]
             self._counts[gone] -= 1
+            self._above -= gone > self._dense
             self._calls[self._next] = step
             self._next = (self._next + 1) % REMEMBERED
         self._counts[step] += 1
-        # As many calls in all, and as many from the quantile upwards: it stays where it is.
-        if len(self._calls) >= NEEDED and (gone >= self._dense or step >= self._dense):
-            self._dense = self._quantile()
-            self.rate = min(max(self._dense * _MARGIN / _STEPS, FLOOR), CEILING)
+        self._above += step > self._dense
+        if len(self._calls) >= NEEDED:
+            self._move(len(self._calls) // _ABOVE)
 
-    def _quantile(self) -> int:
-        above = 0
-        allowed = len(self._calls) // _ABOVE
-        for step in range(_STEPS, 0, -1):
-            above += self._counts[step]
-            if above > allowed:
-                return step
-        return 0
+    def _move(self, allowed: int) -> None:
+        """Bring the quantile to where at most `allowed` calls are denser, and with its own step more than that."""
+        dense, counts = self._dense, self._counts
+        while self._above > allowed:
+            dense += 1
+            self._above -= counts[dense]
+        while dense and self._above + counts[dense] <= allowed:
+            self._above += counts[dense]
+            dense -= 1
+        if dense != self._dense:
+            self._dense = dense
+            self.rate = min(max(dense * _MARGIN / _STEPS, FLOOR), CEILING)

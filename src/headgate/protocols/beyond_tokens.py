@@ -9,6 +9,7 @@ alone is named.
 
 import re
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Final
 
 import msgspec
@@ -69,12 +70,14 @@ def beyond_tokens(head: RequestHead) -> str | None:
     if checks is None:
         return None
     fields = fields_of(head)
-    for member, check in checks.items():
-        if member in fields and (named := check(member, fields)) is not None:
-            return named
+    if not checks.keys().isdisjoint(fields):
+        for member, check in checks.items():
+            if member in fields and (named := check(member, fields)) is not None:
+                return named
     return _tools(head, fields)
 
 
+@lru_cache(maxsize=1024)
 def searches(upstream_name: str) -> str | None:
     """Name a model that searches by itself, None for any other."""
     return f"model: {_shown(upstream_name)}" if _SEARCHES.fullmatch(upstream_name) else None
