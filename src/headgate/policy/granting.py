@@ -114,12 +114,18 @@ class Book:
 
     def add(self, entry: Entry, spent: int, held: int) -> None:
         """Change the balance and bucket of an entry."""
-        self._balance((entry.limit, entry.subject)).add(entry.bucket, spent, held)
+        balance = self._balances.get((entry.limit, entry.subject))
+        if balance is None:
+            balance = self._balances[(entry.limit, entry.subject)] = Balance()
+        balance.add(entry.bucket, spent, held)
 
     def used(self, applied: Applied) -> Balance:
         """Return a balance with what is spent and held in its present window."""
         limit = applied.limit
-        balance = self._balance((limit.id, applied.subject))
+        owner = limit.id, applied.subject
+        balance = self._balances.get(owner)
+        if balance is None:
+            balance = self._balances[owner] = Balance()
         if balance.opens == _UNRECKONED:
             balance.reckon(limit, self.now)
         return balance
@@ -129,26 +135,20 @@ class Book:
         resets = None if limit.unit is _CONCURRENCY else resets_at(limit.window, self.now)
         return Standing(limit, applied.subject, balance.spent, balance.held, resets)
 
-    def _balance(self, owner: Owner) -> Balance:
-        found = self._balances.get(owner)
-        if found is None:
-            found = self._balances[owner] = Balance()
-        return found
-
 
 def settle(book: Book, entries: Iterable[Entry], cost_nano: int | None, tokens: int, *, held: bool = True) -> None:
     """Replace a hold by the truth. A cost that nobody knows is what was held. `held`: the hold is in the store."""
     for entry in entries:
-        unit = entry.unit
-        back = -entry.amount if held else 0
+        unit, amount = entry.unit, entry.amount
+        back = -amount if held else 0
         if unit is _USD:
-            book.add(entry, entry.amount if cost_nano is None else cost_nano, back)
+            book.add(entry, amount if cost_nano is None else cost_nano, back)
         elif unit is _TOKENS:
             book.add(entry, tokens, back)
         elif unit is _CONCURRENCY:
             book.add(entry, 0, back)
         elif not held:
-            book.add(entry, entry.amount, 0)
+            book.add(entry, amount, 0)
 
 
 def hold(book: Book, entries: Iterable[Entry]) -> None:
@@ -201,14 +201,13 @@ def _amounts(bound: Bound, input_tokens: int, output: int) -> tuple[int, int]:
 def _taken(book: Book, applied: Applied, amounts: tuple[int, int]) -> Entry:
     """Put down on one balance what a grant takes of it."""
     limit, balance = applied.limit, book.used(applied)
-    unit = limit.unit
+    unit, bucket = limit.unit, balance.bucket
+    amount = _of_unit(unit, amounts)
     if unit is _REQUESTS:
-        amount = 1
-        balance.add(balance.bucket, 1, 0)
+        balance.add(bucket, amount, 0)
     else:
-        amount = _of_unit(unit, amounts)
-        balance.add(balance.bucket, 0, amount)
-    return Entry(limit.id, applied.subject, balance.bucket, unit, amount)
+        balance.add(bucket, 0, amount)
+    return Entry(limit.id, applied.subject, bucket, unit, amount)
 
 
 def _of_unit(unit: Unit, amounts: tuple[int, int]) -> int:
