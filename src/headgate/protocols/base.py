@@ -261,7 +261,7 @@ class Codec(ABC):
         """Return the body for an upstream of this dialect; every value that Headgate does not own is kept.
 
         `max_output` in tokens replaces the client's maximum, None leaves it; `maximum_name` is what a
-        chat's is called where the client gave none. With nothing to change the very `head.body` is returned.
+        chat calls it whose client gave none. With nothing to change the very `head.body` is returned.
         """
 
     @abstractmethod

@@ -69,15 +69,16 @@ def read_object(body: bytes, what: str = "the request body", param: str | None =
 def splice(body: bytes, fields: dict[str, Raw], edits: dict[str, bytes | None]) -> bytes:
     """Return `body` with top-level values replaced or appended (raw JSON) or removed (None).
 
-    `fields` is what `read_object` returned for it; keys of `edits` need no escapes. Every value not edited stays byte
-    for byte as it came, white space between top-level tokens may go. Without edits the very same `body` is returned.
+    `fields` is what `read_object` returned for it; every value not edited stays byte for byte as it came,
+    white space between top-level tokens may go. Without edits the very same `body` is returned.
     """
     if not edits:
         return body
-    if fields and fields.keys().isdisjoint(edits) and None not in edits.values():
+    if fields and fields.keys().isdisjoint(edits):
         parts = [body[: body.rindex(b"}")]]
         for key, value in edits.items():
-            parts += b',"', key.encode(), b'":', value or b"null"
+            if value is not None:
+                parts += b",", _encoder.encode(key), b":", value
         parts.append(b"}")
         return b"".join(parts)
     members = fields.copy()
