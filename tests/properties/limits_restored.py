@@ -81,11 +81,12 @@ class RestoredMachine(LimitsMachine):
         self.model.epoch = epoch_of(self.ledger)
 
     def _remember_promises(self) -> None:
-        """What is in by the present life of a worker is remembered by it, and nothing else is."""
-        self.must_be_in.clear()
-        for worker, life, calls, attempts in self.promised:
-            if worker in self.workers and worker.life == life:
-                self.must_be_in.append((worker, calls, attempts))
+        """What is in by the present life of a worker is remembered by it, and nothing else is.
+
+        The rest is forgotten here: a later life may get the number of the one that had promised it.
+        """
+        self.promised = [one for one in self.promised if one[0] in self.workers and one[0].life == one[1]]
+        self.must_be_in = [(worker, calls, attempts) for worker, _, calls, attempts in self.promised]
 
     def _come_to_rest(self) -> None:
         super()._come_to_rest()
