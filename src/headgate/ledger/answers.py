@@ -57,7 +57,8 @@ class Answers:
 
     def _committed(self, batch: Batch, epoch: int | None) -> None:
         for work in batch.works:
-            waiter = work.waiter
+            # The writer remembers its work for a while; what has been answered need not live as long.
+            waiter, work.waiter = work.waiter, None
             if waiter is not None and not waiter.done():
                 waiter.set_result(work.answer)
             elif isinstance(work.answer, Grant):
