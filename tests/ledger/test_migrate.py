@@ -7,15 +7,12 @@ from pathlib import Path
 import msgspec
 import pytest
 import sqlalchemy as sa
-from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
-from tests.ledger.holding import facts
 
-from headgate.ledger import death, tables
+from headgate.ledger import tables
 from headgate.ledger.engine import Ledger, open_ledger
 from headgate.ledger.errors import LedgerTooNew, LedgerUnusable
-from headgate.model.limit import Entry, Unit
 from headgate.model.records import AttemptRow, CallRow
 
 
@@ -63,28 +60,6 @@ def test_sqlite_has_wal_and_incremental_vacuum_from_the_first_table(tmp_path: Pa
     assert raw.execute("PRAGMA journal_mode").fetchone() == ("wal",)
     assert raw.execute("PRAGMA auto_vacuum").fetchone() == (2,)
     raw.close()
-
-
-def test_what_was_held_before_facts_were_arrays_is_lost_like_any_other(
-    ledger_url: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    to_head = command.upgrade
-    monkeypatch.setattr(command, "upgrade", lambda config, _: to_head(config, "0004"))
-    handle = open_ledger(ledger_url)
-    handle.migrate()
-    written = facts(nano=70, entries=(Entry(1, "acme \U0001f600", 0, Unit.USD, 70),))
-    old = msgspec.json.encode(msgspec.structs.asdict(written)).decode()
-    with handle.write() as connection:
-        connection.execute(tables.holds.insert().values(call="a", no=1, incarnation=7, at=1, facts=old))
-        connection.execute(tables.lost_holds.insert().values(call="a", no=1, facts=old))
-    monkeypatch.undo()
-    handle.migrate()
-    handle.check()
-    with handle.reader().connection() as connection:
-        for table in (tables.holds, tables.lost_holds):
-            [kept] = connection.scalars(sa.select(table.c.facts))
-            assert death.facts_of("a", kept) == written
-    handle.close()
 
 
 def test_a_newer_ledger_is_refused_and_left_alone(ledger: Ledger, ledger_url: str) -> None:

@@ -37,7 +37,7 @@ def record(ledger: Ledger, number: int, **changes: Any) -> None:
             connection.execute(tables.attempts.insert(), [msgspec.structs.asdict(row)])
 
 
-def correct(ledger: Ledger, number: int, nano: int) -> None:
+def correct(ledger: Ledger, number: int, nano: int, tokens: int = 0) -> None:
     with ledger.write() as connection:
         connection.execute(
             tables.adjustments.insert().values(
@@ -48,6 +48,7 @@ def correct(ledger: Ledger, number: int, nano: int) -> None:
                 target_nano=0,
                 reason="bill",
                 author="ops",
+                delta_tokens=tokens,
             )
         )
 
@@ -97,9 +98,10 @@ def test_tokens_and_requests_are_counted_too(ledger: Ledger) -> None:
     record(ledger, 1, output=50)
     record(ledger, 2, output=60)
     record(ledger, 3, attempts=0)
+    correct(ledger, 1, 0, -7)
     now = bucket_of(window, NOW)
     each = 100 + 20 + 3 + 4
-    assert spent(ledger, put(ledger, unit=Unit.TOKENS, window=window)) == {("acme", now): 2 * each + 110}
+    assert spent(ledger, put(ledger, unit=Unit.TOKENS, window=window)) == {("acme", now): 2 * each + 110 - 7}
     assert spent(ledger, put(ledger, unit=Unit.REQUESTS, window=window)) == {("acme", now): 2}
     assert spent(ledger, put(ledger, unit=Unit.CONCURRENCY, window=TOTAL)) == {}
 

@@ -14,7 +14,7 @@ from sqlalchemy import Connection
 
 from headgate.ledger.limits import list_limits
 from headgate.ledger.tables import adjustments, attempts, holds, keys, limit_balances, limits, lost_holds
-from headgate.model.limit import Applied, HoldFacts, Limit, Scope, Standing, Unit
+from headgate.model.limit import Applied, Limit, Scope, Standing, Unit
 from headgate.model.records import AttemptState
 from headgate.policy import windows
 
@@ -38,6 +38,12 @@ class KeyName(msgspec.Struct, frozen=True, gc=False):
 
     account: str
     name: str
+
+
+class _HeldMoney(msgspec.Struct, gc=False):
+    """The one field of HoldFacts that is summed."""
+
+    nano: int | None
 
 
 def of_key(connection: Connection, account: str, key: str) -> list[Applied]:
@@ -114,7 +120,7 @@ def key_names(connection: Connection, ids: Iterable[str]) -> dict[str, KeyName]:
 def held_totals(connection: Connection) -> Total:
     """Return the attempts in flight that hold something, and the money they hold."""
     query = sa.select(holds.c.facts).where(holds.c.no > 0)
-    decode = msgspec.json.Decoder(HoldFacts).decode
+    decode = msgspec.json.Decoder(_HeldMoney).decode
     amounts = [decode(facts).nano or 0 for facts in connection.scalars(query)]
     return Total(len(amounts), sum(amounts))
 

@@ -139,7 +139,12 @@ def _from_balances(connection: Connection, limit: Limit, now: int) -> Amounts:
 def _attempts_query(connection: Connection, limit: Limit, now: int) -> sa.Select[Any]:
     """(subject, bucket, model, amount) of attempts, corrections included."""
     fixes = (
-        sa.select(adjustments.c.call, adjustments.c.no, _sum(adjustments.c.delta_nano).label("nano"))
+        sa.select(
+            adjustments.c.call,
+            adjustments.c.no,
+            _sum(adjustments.c.delta_nano).label("nano"),
+            _sum(adjustments.c.delta_tokens).label("tokens"),
+        )
         .group_by(adjustments.c.call, adjustments.c.no)
         .subquery()
     )
@@ -147,8 +152,9 @@ def _attempts_query(connection: Connection, limit: Limit, now: int) -> sa.Select
     if limit.unit is Unit.USD:
         amount = _zero(attempts.c.cost_nano) + _zero(fixes.c.nano)
     elif limit.unit is Unit.TOKENS:
-        first, *others = (attempts.c[name] for name in COUNTED_CLASSES)
-        amount = sum(others, first)
+        amount = _zero(fixes.c.tokens)
+        for name in COUNTED_CLASSES:
+            amount += attempts.c[name]
     columns, groups = _groups(limit, attempts.c.started_at)
     opened = windows.opens(limit.window, now)
     return (

@@ -213,7 +213,7 @@ holds = Table(
     PrimaryKeyConstraint("call", "no", name="holds_pk"),
     sqlite_with_rowid=False,
 )
-"""Attempts in flight; `no` 0 is what the call itself holds. `facts` is a model/limit.py HoldFacts as a JSON array."""
+"""Attempts in flight; `no` 0 is what the call itself holds. `facts` is a model/limit.py HoldFacts as JSON."""
 
 lost_holds = Table(
     "lost_holds",
@@ -237,6 +237,7 @@ adjustments = Table(
     Column("target_nano", BigInteger, nullable=False),
     Column("reason", Text, nullable=False),
     Column("author", Text, nullable=False),
+    Column("delta_tokens", BigInteger, nullable=False, server_default="0"),
     Index("adjustments_call", "call", "no"),
     sqlite_autoincrement=True,
 )

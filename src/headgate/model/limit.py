@@ -148,8 +148,8 @@ class Entry(msgspec.Struct, frozen=True, gc=False, array_like=True):
     amount: int
 
 
-class HoldFacts(msgspec.Struct, frozen=True, gc=False, array_like=True):
-    """What the ledger keeps of a hold, as a JSON array, to make a lost attempt of it: whose, where to, when, how much.
+class HoldFacts(msgspec.Struct, frozen=True, gc=False):
+    """What the ledger keeps of a hold, to make a lost attempt of it: whose, where to, since when, how much.
 
     `input` and `output` are the tokens held, `nano` the money (None: unpriced). `entries` are to be released.
     """
