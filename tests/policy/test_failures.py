@@ -3,7 +3,7 @@
 from datetime import UTC, datetime
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from headgate.model.errors import ErrorKind
@@ -272,10 +272,13 @@ def test_an_upstreams_413_stays_one() -> None:
     st.lists(st.sampled_from(FailureKind), min_size=1, max_size=5),
     st.lists(st.sampled_from([None, *ErrorKind]), min_size=5, max_size=5),
 )
+@example([FailureKind.CONNECT_FAILED, FailureKind.LIMITED], [None, ErrorKind.INVALID_API_KEY, None, None, None])
+@example([FailureKind.CONNECT_FAILED, FailureKind.LIMITED], [ErrorKind.INVALID_API_KEY, None, None, None, None])
 def test_every_combination_has_an_answer_and_never_402(kinds: list[FailureKind], told: list[ErrorKind | None]) -> None:
-    said = zip(kinds, told, strict=False)
+    said = list(zip(kinds, told, strict=False))
     error = answer_for([("p/m", Failure(kind, "m" * 300, 402, 1, what)) for kind, what in said])
-    assert error.status in {400, 404, 429, 500, 502, 503, 504}
+    key_ended = (FailureKind.LIMITED, ErrorKind.INVALID_API_KEY) in said
+    assert error.status in ({401} if key_ended else {400, 404, 429, 500, 502, 503, 504})
     assert error.retry_after is None or error.retry_after >= 1
     assert all(kind.value in error.message for kind in kinds)
 
