@@ -3,6 +3,7 @@
 A batch settles first, then decides its holds in the order they came; the book carries what each leaves to the next.
 """
 
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
 
 import msgspec
@@ -51,8 +52,8 @@ class Balance:
 
     __slots__ = ("bucket", "changed", "held", "opens", "rows", "spent")
 
-    def __init__(self, rows: Sequence[Row] = ()) -> None:
-        self.rows = rows
+    def __init__(self) -> None:
+        self.rows: Sequence[Row] = ()
         self.changed: dict[int, list[int]] = {}
         self.spent = self.held = self.bucket = 0
         self.opens = _UNRECKONED
@@ -101,7 +102,9 @@ class Book:
     def __init__(self, now: int, read: Iterable[tuple[Owner, Sequence[Row]]]) -> None:
         """`read`: the rows of every balance that an ask of the batch is on."""
         self.now = now
-        self._balances = {owner: Balance(rows) for owner, rows in read}
+        self._balances: defaultdict[Owner, Balance] = defaultdict(Balance)
+        for owner, rows in read:
+            self._balances[owner].rows = rows
 
     @property
     def changes(self) -> dict[Place, list[int]]:
@@ -114,18 +117,19 @@ class Book:
 
     def add(self, entry: Entry, spent: int, held: int) -> None:
         """Change the balance and bucket of an entry."""
-        balance = self._balances.get((entry.limit, entry.subject))
-        if balance is None:
-            balance = self._balances[(entry.limit, entry.subject)] = Balance()
-        balance.add(entry.bucket, spent, held)
+        self._balances[(entry.limit, entry.subject)].add(entry.bucket, spent, held)
+
+    def hold(self, entry: Entry) -> None:
+        """Put down what a grant sets aside; requests are spent at once, and never given back."""
+        if entry.unit is _REQUESTS:
+            self.add(entry, entry.amount, 0)
+        else:
+            self.add(entry, 0, entry.amount)
 
     def used(self, applied: Applied) -> Balance:
         """Return a balance with what is spent and held in its present window."""
         limit = applied.limit
-        owner = limit.id, applied.subject
-        balance = self._balances.get(owner)
-        if balance is None:
-            balance = self._balances[owner] = Balance()
+        balance = self._balances[(limit.id, applied.subject)]
         if balance.opens == _UNRECKONED:
             balance.reckon(limit, self.now)
         return balance
@@ -152,12 +156,9 @@ def settle(book: Book, entries: Iterable[Entry], cost_nano: int | None, tokens: 
 
 
 def hold(book: Book, entries: Iterable[Entry]) -> None:
-    """Put down what a grant sets aside; requests are spent at once, and never given back."""
+    """Put down what a grant sets aside, whatever the caps say."""
     for entry in entries:
-        if entry.unit is _REQUESTS:
-            book.add(entry, entry.amount, 0)
-        else:
-            book.add(entry, 0, entry.amount)
+        book.hold(entry)
 
 
 def decide(book: Book, ask: Ask, incarnation: int, counter: int) -> Grant | Refusal:
@@ -201,13 +202,9 @@ def _amounts(bound: Bound, input_tokens: int, output: int) -> tuple[int, int]:
 def _taken(book: Book, applied: Applied, amounts: tuple[int, int]) -> Entry:
     """Put down on one balance what a grant takes of it."""
     limit, balance = applied.limit, book.used(applied)
-    unit, bucket = limit.unit, balance.bucket
-    amount = _of_unit(unit, amounts)
-    if unit is _REQUESTS:
-        balance.add(bucket, amount, 0)
-    else:
-        balance.add(bucket, 0, amount)
-    return Entry(limit.id, applied.subject, bucket, unit, amount)
+    entry = Entry(limit.id, applied.subject, balance.bucket, limit.unit, _of_unit(limit.unit, amounts))
+    book.hold(entry)
+    return entry
 
 
 def _of_unit(unit: Unit, amounts: tuple[int, int]) -> int:

@@ -72,8 +72,9 @@ class OpenAIChat(Codec):
         if head.stream and not head.include_usage:
             edits[_STREAM_OPTIONS] = _asking_for_usage(head.fields)
         if max_output is not None and head.endpoint is not Endpoint.EMBEDDINGS:
-            for name in (maximum_name,) if maximum_name is not None else _maxima_of(head):
-                edits[name] = b"%d" % max_output
+            used = [name for name in _MAXIMA if head_fields.given(head.fields, name)] if maximum_name is None else []
+            own = _MAXIMA[1] if head.endpoint is Endpoint.COMPLETIONS else _MAXIMA[0]
+            edits.update(dict.fromkeys(used or [maximum_name or own], b"%d" % max_output))
         return splice(head.body, head.fields, edits)
 
     def usage_in(self, members: dict[str, Raw]) -> Reported | None:
@@ -197,12 +198,6 @@ class ChatScanner(StreamScanner):
 
     def _usage(self) -> Reported | None:
         return None if self._usage_frame is None else read_usage(counts.decode_exact(self._usage_frame))
-
-
-def _maxima_of(head: RequestHead) -> tuple[str, ...]:
-    """Return what the request calls its output maximum, or the endpoint's own name for it."""
-    used = tuple(name for name in _MAXIMA if head_fields.given(head.fields, name))
-    return used or (_MAXIMA[1] if head.endpoint is Endpoint.COMPLETIONS else _MAXIMA[0],)
 
 
 def read_usage(answer: dict[str, Any]) -> Reported | None:
