@@ -8,6 +8,8 @@ from typing import Any
 import msgspec
 import pytest
 from tests.e2e.gateway import Gateway
+from tests.e2e.limited import books, limit, put
+from tests.e2e.processes import poll
 from tests.e2e.refusals import recorded, refused, serves_on
 from tests.e2e.wire import (
     CHAT,
@@ -24,6 +26,7 @@ from tests.e2e.wire import (
 )
 
 from headgate.ledger.views import Filter
+from headgate.model.limit import Scope, Unit
 from headgate.sim import SimThread
 
 
@@ -90,7 +93,7 @@ def test_a_client_that_leaves_a_stream(gateway: Gateway, sim: SimThread, endpoin
     kind = {CHAT: "openai", RESPONSES: "openai_responses", MESSAGES: "anthropic"}[endpoint]
     for place in ("plain", "stops"):
         name = f"leaves-{place}-{kind}"
-        leave(gateway, sim, endpoint, f"{place}-{kind}/{name}", stream=True)
+        leave(gateway, sim, endpoint, f"{place}-{kind}/{name}", gateway.key, stream=True)
         sim.until(lambda name=name: asked(sim, name)[0].disconnected)  # type: ignore[misc]  # bound in the loop
         row = gone(gateway, model=name)
         [attempt] = row["attempts"]
@@ -113,7 +116,12 @@ def test_a_client_that_leaves_what_is_drained_pays_what_it_costs(
     gateway: Gateway, sim: SimThread, endpoint: str, provider: str, stream: bool, extra: dict[str, Any]
 ) -> None:
     name = f"drained-{provider}-{stream}"
-    leave(gateway, sim, endpoint, f"{provider}/{name}", stream=stream, **extra)
+    [at_once] = put(gateway.ledger_url, limit(Scope.KEY, name, Unit.CONCURRENCY, 1))
+    secret = gateway.new_key(name)
+    until_status(gateway, secret, 200)
+    leave(gateway, sim, endpoint, f"{provider}/{name}", secret, stream=stream, **extra)
+    if stream:  # a client that is known to have left is no call at once
+        poll(lambda: books(gateway.ledger_url).limits[at_once] == (0, 0))
     sim.release()
     rows = gateway.until(lambda reader: reader.calls(Filter(model=name)))
     row = gateway.call(rows[0]["id"])
@@ -125,12 +133,14 @@ def test_a_client_that_leaves_what_is_drained_pays_what_it_costs(
     assert row["output"] == request.usage.output > 0
 
 
-def leave(gateway: Gateway, sim: SimThread, endpoint: str, model: str, *, stream: bool, **extra: Any) -> None:
+def leave(
+    gateway: Gateway, sim: SimThread, endpoint: str, model: str, secret: str, *, stream: bool, **extra: Any
+) -> None:
     """Ask for an answer that the upstream holds back, and leave: a stream after its first content."""
     name = model.partition("/")[2]
     body = body_of(endpoint, model, "[[sim fault=hold tokens=20]]", stream=stream) | extra
     with connected(gateway) as connection:
-        connection.request("POST", f"/v1/{endpoint}", msgspec.json.encode(body), headers_of(endpoint, gateway.key))
+        connection.request("POST", f"/v1/{endpoint}", msgspec.json.encode(body), headers_of(endpoint, secret))
         if stream:
             answer = connection.getresponse()
             assert answer.read1(1)
