@@ -22,6 +22,7 @@ import msgspec
 
 from headgate.ledger.answers import Answers, Committed, EpochSeen, Failed
 from headgate.ledger.batch import Batch, Head, Work
+from headgate.ledger.company import Company, InFlight
 from headgate.ledger.connect import Durability
 from headgate.ledger.engine import Ledger
 from headgate.ledger.errors import BadRow, LedgerUnusable, WriterClosed
@@ -33,9 +34,6 @@ from headgate.model.limit import Grant
 _log = logging.getLogger("headgate.ledger")
 
 MAX_BATCH = 1_000
-GATHER = 0.001
-"""Seconds that a batch waits for company when the last one had some: a call costs 55 µs of CPU in a batch of two
-and 14 µs in one of sixteen. A call that is alone never waits."""
 _FIRST_PAUSE = 0.05
 _LONGEST_PAUSE = 1.0
 
@@ -67,6 +65,7 @@ class Writer:
         on_epoch: EpochSeen | None = None,
         on_commit: Committed | None = None,
         on_failure: Failed | None = None,
+        in_flight: InFlight | None = None,
         clock: Clock = time.time_ns,
         store_clock: Clock | None = None,
         pace: Pace = _PACE,
@@ -80,6 +79,7 @@ class Writer:
         self._durability = durability
         self._directory = lock_directory
         self._answers = Answers(on_epoch, on_commit, on_failure, self._unwanted)
+        self._company = Company(in_flight)
         self._clock = clock
         self._store_clock = store_clock
         self._pace = pace
@@ -136,6 +136,8 @@ class Writer:
                 _log.critical("call %s came after the writer had stopped; it is not in the ledger", work.name)
             return
         self._queue.put(work)
+        if work.waiter is not None:
+            self._company.joined()
 
     def _unwanted(self, work: Work) -> None:
         """A granted hold whose waiter is gone is settled at 0 in the next batch."""
@@ -174,7 +176,7 @@ class Writer:
         with contextlib.suppress(queue.Empty):
             work = self._queue.get(timeout=self._pace.heartbeat)
             if self._crowded and not self._closed:
-                time.sleep(GATHER)
+                self._company.wait()
             while work is not None:
                 works.append(work)
                 if len(works) == MAX_BATCH:
@@ -257,6 +259,7 @@ class Writer:
             _log.warning("call %s held text that the store cannot keep; it was replaced", works[0].name)
             return [works]
         self.bad_rows += len(works)
+        self._company.answered(works)
         self._answers.refused(works, error)
         return [[left] for left in map(_given_back, works) if left is not None]
 
@@ -265,6 +268,7 @@ class Writer:
         self.committed_batches += 1
         self.committed_calls += len(batch.calls)
         self._life.wrote(batch.works, head)
+        self._company.answered(batch.works)
         changed = head.epoch != self._epoch
         self._epoch = head.epoch
         if batch.works or changed:

@@ -80,6 +80,7 @@ class Worker:
             directory,
             on_epoch=self._terms_changed,
             on_failure=self._writer_died,
+            in_flight=lambda: len(self.gate.active),
         )
         clients = {name: connect(entry.provider) for name, entry in compiled.catalog.providers.items()}
         terms = Terms(compiled.settings, compiled.catalog, compiled.fingerprint, clients)
