@@ -70,7 +70,7 @@ class RestoredMachine(LimitsMachine):
         """While one pauses, the others notice: each at its next heartbeat, with nothing to write."""
         for worker in self.workers:
             if worker.cut_off:
-                worker.commit([])
+                worker.beat()
 
     def _read_limits(self) -> None:
         with self.ledger.reader().connection() as connection:

@@ -73,6 +73,10 @@ class FaultyLedger:
             raise StoreAbsent("the connection was lost")
 
 
+MOST_PAUSES = 10
+"""Of a writer that goes on while another pauses; a fault or a restored store takes one or two."""
+
+
 class _Inline:
     """Stands for the event loop: what it is told to call soon is called at once."""
 
@@ -80,13 +84,25 @@ class _Inline:
         function(*arguments)
 
 
+class _Stuck(BaseException):
+    """A writer waits for another that cannot go on before this one has returned."""
+
+
 class _Patient:
-    """Stands for the event by which a writer is woken while it pauses: others go on, and the pause is over."""
+    """Stands for the event by which a writer is woken while it pauses: others go on, and the pause is over.
+
+    `left`: how many pauses it may make before it counts as stuck; None: any number.
+    """
 
     def __init__(self) -> None:
         self.others: Callable[[], None] = _nobody
+        self.left: int | None = None
 
     def wait(self, timeout: float) -> bool:
+        if self.left is not None:
+            if self.left == 0:
+                raise _Stuck
+            self.left -= 1
         self.others()
         return False
 
@@ -146,6 +162,19 @@ class Worker:
         notes, self.notes = self.notes, []
         for call, running, work in notes:
             call.take_note(running, work.answer)
+
+    def beat(self) -> None:
+        """Commit nothing, while another may be in the middle of its commit.
+
+        If that one holds the lock of a number which the restored ledger gives out again, this one tries on later.
+        """
+        self.pause.left = MOST_PAUSES
+        try:
+            self.commit([])
+        except _Stuck:
+            self.cut_off = True
+        finally:
+            self.pause.left = None
 
     def lose_connection(self) -> None:
         """Its next write fails, whatever became of the store meanwhile."""
