@@ -12,11 +12,12 @@ from pathlib import Path
 
 import msgspec
 import sqlalchemy as sa
+from hypothesis import reject
 from hypothesis import strategies as st
 from tests.properties.limits_acts import busy, faults
 from tests.properties.limits_arithmetic import DAY, Key, Place, period, tokens_of
 from tests.properties.limits_machine import LimitsMachine
-from tests.properties.limits_rig import Worker
+from tests.properties.limits_rig import Stuck, Worker
 from tests.properties.limits_world import World, balances, epoch_of
 
 from headgate.ledger import limits as ledger_limits
@@ -34,6 +35,7 @@ class RestoredMachine(LimitsMachine):
         assert self.ledger.url.path is not None
         self.path = self.ledger.url.path
         self.copy = self.path.with_suffix(".copy")
+        self.playable = True
         self.must_be_in: list[tuple[Worker, set[str], set[Key]]] = []
 
     @busy()
@@ -70,7 +72,15 @@ class RestoredMachine(LimitsMachine):
         """While one pauses, the others notice: each at its next heartbeat, with nothing to write."""
         for worker in self.workers:
             if worker.cut_off:
-                worker.beat()
+                self._beats(worker)
+
+    def _beats(self, worker: Worker) -> None:
+        """One that gets the number of another, which does not know yet that its ledger is gone, waits for its lock."""
+        try:
+            worker.beat()
+        except Stuck:
+            self.playable = False
+            reject()
 
     def _read_limits(self) -> None:
         with self.ledger.reader().connection() as connection:
@@ -89,6 +99,8 @@ class RestoredMachine(LimitsMachine):
         self.must_be_in = [(worker, calls, attempts) for worker, _, calls, attempts in self.promised]
 
     def _come_to_rest(self) -> None:
+        if not self.playable:
+            return
         super()._come_to_rest()
         if not self.followed:
             calls = {one for worker, found, _ in self.must_be_in if worker in self.workers for one in found}

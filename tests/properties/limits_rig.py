@@ -84,8 +84,8 @@ class _Inline:
         function(*arguments)
 
 
-class _Stuck(BaseException):
-    """A writer waits for another that cannot go on before this one has returned."""
+class Stuck(BaseException):
+    """A writer waits for the lock of another, which cannot go on before this one returns: one thread cannot play it."""
 
 
 class _Patient:
@@ -101,7 +101,7 @@ class _Patient:
     def wait(self, timeout: float) -> bool:
         if self.left is not None:
             if self.left == 0:
-                raise _Stuck
+                raise Stuck
             self.left -= 1
         self.others()
         return False
@@ -164,15 +164,10 @@ class Worker:
             call.take_note(running, work.answer)
 
     def beat(self) -> None:
-        """Commit nothing, while another may be in the middle of its commit.
-
-        If that one holds the lock of a number which the restored ledger gives out again, this one tries on later.
-        """
+        """Commit nothing, while another may be in the middle of its commit. Raises Stuck."""
         self.pause.left = MOST_PAUSES
         try:
             self.commit([])
-        except _Stuck:
-            self.cut_off = True
         finally:
             self.pause.left = None
 
