@@ -182,6 +182,7 @@ class Worker:
 
     def die(self) -> None:
         """As the kernel does it for a process that was killed."""
+        self.cut_off = False  # the dead notice nothing
         self.writer._life._incarnation._lock.close()
         self.store.close()
 
